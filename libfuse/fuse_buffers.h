@@ -23,8 +23,8 @@
  * from any thread between attach and detach, and take no reference to what is
  * passed to them.  Those of the kernel's errors that are listed at the structs
  * of <linux/fuse_buffer.h> come through as they are; -EOPNOTSUPP is what all
- * give when FUSE_FEATURE_BUFFERS is not on, -ENOTCONN before attach and after
- * detach.
+ * give when FUSE_FEATURE_BUFFERS is not on, -ENOTCONN before attach, when that
+ * failed, and after detach.
  *
  * How it works: fuse_session_custom_io() shows the library each request before
  * libfuse sees it.  FUSE_MMAP becomes a FUSE_IOCTL with a private flag, so that
@@ -49,8 +49,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include <fuse3/cuse_lowlevel.h>
-#include <fuse3/fuse_lowlevel.h>
+#include <cuse_lowlevel.h>
+#include <fuse_lowlevel.h>
 #include <linux/fuse_buffer.h>
 
 #ifdef __cplusplus
@@ -224,7 +224,7 @@ int fuse_buffers_unbind(struct fuse_buffers *fb, uint64_t ino, uint64_t fh,
 int fuse_buffers_store(struct fuse_buffers *fb, uint64_t nodeid,
 		       uint64_t offset, const void *data, size_t len);
 
-/** fuse_buffers_storev - the same from @count pieces, at most IOV_MAX - 1 */
+/** fuse_buffers_storev - the same from @count pieces, at most IOV_MAX - 2 */
 int fuse_buffers_storev(struct fuse_buffers *fb, uint64_t nodeid,
 			uint64_t offset, const struct iovec *iov, int count);
 
@@ -304,8 +304,10 @@ int fuse_buffers_inval(struct fuse_buffers *fb, uint64_t nodeid,
  * Makes sure that /dev/DEVNAME is this server's own: another device of that
  * name makes it fail.  In the background, the caller's process exits with 0
  * when the node is there, or with 1 when that failed; the function goes on in
- * the child.  So threads are to be started in @op->init_done, which runs when
- * buffers can be used; not before.  When it returns, no operation runs any
+ * the child, with stdin, stdout and stderr on /dev/null from then on.  As
+ * always with libfuse, the current directory becomes / either way.  So open
+ * files before; start threads in @op->init_done, which runs when the node is
+ * there and buffers can be used, not before.  When it returns, no operation runs any
  * more, nor can one be replied to.
  *
  * Return: 0: ended by a signal or fuse_session_exit(); 1: an error, which was
