@@ -651,7 +651,10 @@ static void dsp_write(fuse_req_t req, const char *buf, size_t size, off_t off,
 	if (card.loop && !card.maps)
 		reset();
 	ret = card.maps ? -ENXIO : need_ring();
-	if (!ret && !card.waiters)
+	advance();
+	/* Not a few bytes at a time: a fragment, as poll(2) says */
+	if (!ret && !card.waiters &&
+	    (space() >= size || space() >= card.frag_size))
 		done = feed(buf, size);
 	pthread_mutex_unlock(&card.lock);
 
