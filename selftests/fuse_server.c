@@ -1,0 +1,1097 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fuse_server.h"
+
+#define HEADROOM	4096
+#define MAX_SERVERS	4
+#define VALID_S		3600
+
+int test_line;
+const char *test_file = "";
+
+static struct server *servers;
+static char base[64];
+static int socks[CLIENT_MAX][2];
+static int socks_used;
+
+static struct {
+	char path[128];
+	char text[32];
+} saved_sysctl[4];
+
+static const struct { uint32_t nr; const char *name; } opcode_names[] = {
+#define OP(x) { x, #x }
+	OP(FUSE_LOOKUP), OP(FUSE_FORGET), OP(FUSE_GETATTR), OP(FUSE_SETATTR),
+	OP(FUSE_OPEN), OP(FUSE_READ), OP(FUSE_WRITE), OP(FUSE_STATFS),
+	OP(FUSE_RELEASE), OP(FUSE_FSYNC), OP(FUSE_GETXATTR), OP(FUSE_FLUSH),
+	OP(FUSE_INIT), OP(FUSE_ACCESS), OP(FUSE_INTERRUPT), OP(FUSE_IOCTL),
+	OP(FUSE_POLL), OP(FUSE_NOTIFY_REPLY), OP(FUSE_BATCH_FORGET),
+	OP(CUSE_INIT), OP(FUSE_MMAP), OP(FUSE_MUNMAP),
+#undef OP
+};
+
+static const char *opcode_name(uint32_t nr)
+{
+	static char text[16];
+	size_t i;
+
+	for (i = 0; i < sizeof(opcode_names) / sizeof(opcode_names[0]); i++)
+		if (opcode_names[i].nr == nr)
+			return opcode_names[i].name;
+	snprintf(text, sizeof(text), "opcode %u", nr);
+	return text;
+}
+
+int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+int write_text(const char *path, const char *text)
+{
+	ssize_t len = strlen(text);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, len) != len)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+int read_text(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (len < size - 1 && (n = read(fd, buf + len, size - 1 - len)) > 0)
+		len += n;
+	close(fd);
+	if (n < 0)
+		return -errno;
+	buf[len] = 0;
+	return len;
+}
+
+int set_sysctl(const char *path, unsigned long value)
+{
+	char text[32];
+	size_t i;
+	int err;
+
+	for (i = 0; saved_sysctl[i].path[0]; i++)
+		if (!strcmp(saved_sysctl[i].path, path))
+			break;
+	if (!saved_sysctl[i].path[0]) {
+		err = read_text(path, saved_sysctl[i].text,
+				sizeof(saved_sysctl[i].text));
+		if (err < 0)
+			return err;
+		strncpy(saved_sysctl[i].path, path,
+			sizeof(saved_sysctl[i].path) - 1);
+	}
+	snprintf(text, sizeof(text), "%lu", value);
+	return write_text(path, text);
+}
+
+static void restore_sysctls(void)
+{
+	size_t i;
+
+	for (i = 0; saved_sysctl[i].path[0]; i++)
+		write_text(saved_sysctl[i].path, saved_sysctl[i].text);
+}
+
+void fail(const char *fmt, ...)
+{
+	struct server *s;
+	unsigned int i;
+	va_list ap;
+
+	fprintf(stderr, "# %s:%d: ", test_file, test_line);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	for (s = servers; s; s = s->next) {
+		fprintf(stderr, "#   %s received:", s->path);
+		i = s->requests > 64 ? s->requests - 64 : 0;
+		for (; i < s->requests; i++)
+			fprintf(stderr, " %s", opcode_name(s->log[i % 64]));
+		fputc('\n', stderr);
+	}
+	restore_sysctls();
+	abort();
+}
+
+const char *test_begin(void)
+{
+	int i;
+
+	if (geteuid())
+		return "needs root";
+	if (unshare(CLONE_NEWNS))
+		return "no mount namespaces";
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return "cannot make mounts private";
+	strcpy(base, "/tmp/fuse_test_XXXXXX");
+	if (!mkdtemp(base))
+		return "cannot make a directory in /tmp";
+	if (mount("none", base, "tmpfs", 0, NULL))
+		return "no tmpfs";
+	/* the clients' children outlive their parents */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	for (i = 0; i < CLIENT_MAX; i++)
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+			       socks[i]))
+			return "no socketpair";
+	return NULL;
+}
+
+const char *test_dir(void)
+{
+	return base;
+}
+
+void test_end(void)
+{
+	restore_sysctls();
+	umount2(base, MNT_DETACH);
+	rmdir(base);
+}
+
+/* Transport: read(2) and write(2) on the device */
+
+static ssize_t dev_receive(struct server *s, void *buf, size_t size)
+{
+	ssize_t n = read(s->fd, buf, size);
+
+	return n < 0 ? -errno : n;
+}
+
+static int dev_send(struct server *s, const struct iovec *iov, int n)
+{
+	return writev(s->fd, iov, n) < 0 ? -errno : 0;
+}
+
+static const struct transport dev_transport = {
+	.receive = dev_receive,
+	.send = dev_send,
+};
+
+static struct request *receive(struct server *s)
+{
+	struct fuse_in_header *h;
+	struct request *r;
+	ssize_t n;
+
+	n = s->transport->receive(s, s->buf, s->bufsize);
+	if (n == -EAGAIN || n == -EINTR)
+		return NULL;
+	if (n == -ENODEV || n == -ECONNABORTED) {
+		s->gone = true;
+		return NULL;
+	}
+	if (n < 0)
+		fail("receive: %s", strerror(-n));
+	h = (struct fuse_in_header *)s->buf;
+	if ((size_t)n < sizeof(*h) || h->len != n)
+		fail("request of %zd bytes says it has %u", n, h->len);
+	r = calloc(1, sizeof(*r) + n);
+	memcpy(&r->h, s->buf, n);
+	s->log[s->requests++ % 64] = h->opcode;
+	return r;
+}
+
+int server_reply(struct server *s, struct request *r, int error,
+		 const void *data, size_t len)
+{
+	const struct fuse_mmap_out *out = data;
+	struct fuse_out_header h = {
+		.len = sizeof(h) + len,
+		.error = error,
+		.unique = r->h.unique,
+	};
+	struct iovec iov[2] = { { &h, sizeof(h) }, { (void *)data, len } };
+	struct server_map *m = NULL;
+	int err;
+
+	/* before sending: the FUSE_MUNMAP may be there at once */
+	if (r->h.opcode == FUSE_MMAP && !error && len == sizeof(*out) &&
+	    out->nodeid) {
+		m = calloc(1, sizeof(*m));
+		m->munmap = (struct fuse_munmap_in){
+			.fh = r->mmap.fh,
+			.nodeid = out->nodeid,
+			.offset = out->offset,
+			.len = r->mmap.len,
+		};
+		m->next = s->maps;
+		s->maps = m;
+	}
+	err = s->transport->send(s, iov, len ? 2 : 1);
+	if (err && m)
+		s->maps = m->next;
+	return err;
+}
+
+static void file_attr(struct fuse_attr *attr, uint64_t ino)
+{
+	*attr = (struct fuse_attr){
+		.ino = ino,
+		.mode = ino == FUSE_ROOT_ID ? S_IFDIR | 0755 : S_IFREG | 0666,
+		.nlink = 1,
+		.size = ino == FUSE_ROOT_ID ? 0 : FILE_PAGES * getpagesize(),
+		.blksize = getpagesize(),
+	};
+}
+
+static void reply_lookup(struct server *s, struct request *r)
+{
+	struct fuse_entry_out out = {
+		.nodeid = s->ino,
+		.entry_valid = VALID_S,
+		.attr_valid = VALID_S,
+	};
+
+	if (strcmp(r->body, "file")) {
+		reply_error(s, r, -ENOENT);
+		return;
+	}
+	file_attr(&out.attr, out.nodeid);
+	reply(s, r, &out, sizeof(out));
+}
+
+static void reply_getattr(struct server *s, struct request *r)
+{
+	struct fuse_attr_out out = { .attr_valid = VALID_S };
+
+	file_attr(&out.attr, r->h.nodeid);
+	reply(s, r, &out, sizeof(out));
+}
+
+static void reply_open(struct server *s, struct request *r)
+{
+	static uint64_t fh = 0x1234567800000000;
+	struct fuse_open_out out = {
+		.fh = ++fh,
+		.open_flags = s->open_flags,
+	};
+	struct server_file *f = calloc(1, sizeof(*f));
+
+	f->fh = s->fh = fh;
+	f->next = s->files;
+	s->files = f;
+	reply(s, r, &out, sizeof(out));
+}
+
+static void reply_read(struct server *s, struct request *r)
+{
+	char *data = calloc(1, r->read.size);
+	uint64_t i;
+
+	for (i = 0; i < r->read.size; i++)
+		data[i] = 1 + (r->read.offset + i) / getpagesize();
+	reply(s, r, data, r->read.size);
+	free(data);
+}
+
+static void reply_write(struct server *s, struct request *r)
+{
+	struct fuse_write_out out = { .size = r->write.size };
+
+	reply(s, r, &out, sizeof(out));
+}
+
+/* Serve what every file system must; false if @r is not of that kind */
+static bool housekeeping(struct server *s, struct request *r)
+{
+	struct fuse_statfs_out statfs = { .st = { .namelen = 255 } };
+
+	switch (r->h.opcode) {
+	case FUSE_LOOKUP:
+		reply_lookup(s, r);
+		return true;
+	case FUSE_GETATTR:
+		reply_getattr(s, r);
+		return true;
+	case FUSE_OPEN:
+		reply_open(s, r);
+		return true;
+	case FUSE_STATFS:
+		reply(s, r, &statfs, sizeof(statfs));
+		return true;
+	case FUSE_READ:
+		if (s->io)
+			reply_read(s, r);
+		return s->io;
+	case FUSE_WRITE:
+		if (s->io)
+			reply_write(s, r);
+		return s->io;
+	case FUSE_FLUSH:
+	case FUSE_RELEASE:
+	case FUSE_ACCESS:
+	case FUSE_FSYNC:
+		reply(s, r, NULL, 0);
+		return true;
+	case FUSE_GETXATTR:
+		reply_error(s, r, -ENOSYS);
+		return true;
+	}
+	return false;
+}
+
+/* A server keeps what nobody waits for until the test takes it */
+static bool wants_reply(struct request *r)
+{
+	switch (r->h.opcode) {
+	case FUSE_MUNMAP:
+	case FUSE_INTERRUPT:
+	case FUSE_NOTIFY_REPLY:
+		return false;
+	}
+	return true;
+}
+
+static void forget_map(struct server *s, struct fuse_munmap_in *in)
+{
+	struct server_map **p;
+
+	for (p = &s->maps; *p; p = &(*p)->next)
+		if (!memcmp(&(*p)->munmap, in, sizeof(*in))) {
+			*p = (*p)->next;
+			return;
+		}
+	if (s->checked)
+		fail("FUSE_MUNMAP of what is not mapped: fh %#llx nodeid %#llx offset %#llx len %#llx",
+		     (unsigned long long)in->fh, (unsigned long long)in->nodeid,
+		     (unsigned long long)in->offset, (unsigned long long)in->len);
+}
+
+static void forget_file(struct server *s, uint64_t fh)
+{
+	struct server_file **p;
+	struct server_map *m;
+
+	for (m = s->maps; m; m = m->next)
+		if (m->munmap.fh == fh && s->checked)
+			fail("FUSE_RELEASE before FUSE_MUNMAP of nodeid %#llx",
+			     (unsigned long long)m->munmap.nodeid);
+	for (p = &s->files; *p; p = &(*p)->next)
+		if ((*p)->fh == fh) {
+			*p = (*p)->next;
+			return;
+		}
+	if (s->checked)
+		fail("FUSE_RELEASE of what is not open");
+}
+
+static void account(struct server *s, struct request *r)
+{
+	size_t len = r->h.len - sizeof(r->h);
+
+	switch (r->h.opcode) {
+	case FUSE_MUNMAP:
+		if (len != sizeof(r->munmap))
+			fail("FUSE_MUNMAP of %zu bytes", len);
+		forget_map(s, &r->munmap);
+		break;
+	case FUSE_MMAP:
+		if (len != sizeof(r->mmap))
+			fail("FUSE_MMAP of %zu bytes", len);
+		break;
+	case FUSE_RELEASE:
+		forget_file(s, r->release.fh);
+		break;
+	}
+}
+
+/* Receive one request; @opcode is the one that the test waits for */
+static void serve_one(struct server *s, uint32_t opcode)
+{
+	struct request *r = receive(s), **tail;
+	uint32_t op;
+
+	if (!r)
+		return;
+	op = r->h.opcode;
+	if (op == FUSE_FORGET || op == FUSE_BATCH_FORGET) {
+		s->forgets++;
+		free(r);
+		return;
+	}
+	account(s, r);
+	if (op == opcode || !wants_reply(r) ||
+	    (op < 64 && s->manual & (1ULL << op))) {
+		for (tail = &s->inbox; *tail; tail = &(*tail)->next)
+			;
+		*tail = r;
+		return;
+	}
+	if (!housekeeping(s, r))
+		fail("unexpected %s", opcode_name(op));
+	free(r);
+}
+
+bool server_pending(struct server *s)
+{
+	struct pollfd pfd = { .fd = s->fd, .events = POLLIN };
+
+	return poll(&pfd, 1, 0) == 1;
+}
+
+void server_wait_pending(struct server *s)
+{
+	struct pollfd pfd = { .fd = s->fd, .events = POLLIN };
+
+	if (poll(&pfd, 1, WAIT_MS) != 1)
+		fail("no request");
+}
+
+struct request *server_take(struct server *s, uint32_t opcode)
+{
+	int64_t end = now_ms() + WAIT_MS, left;
+	struct request *r;
+
+	while (!s->inbox) {
+		struct pollfd pfd = { .fd = s->fd, .events = POLLIN };
+
+		left = end - now_ms();
+		if (left <= 0 || poll(&pfd, 1, left) != 1)
+			fail("no %s", opcode_name(opcode));
+		serve_one(s, opcode);
+		if (s->gone)
+			fail("no %s: the connection ended", opcode_name(opcode));
+	}
+	r = s->inbox;
+	s->inbox = r->next;
+	if (r->h.opcode != opcode)
+		fail("expected %s, got %s", opcode_name(opcode),
+		     opcode_name(r->h.opcode));
+	return r;
+}
+
+void server_quiet(struct server *s)
+{
+	while (!s->gone && server_pending(s))
+		serve_one(s, 0);
+	if (s->inbox)
+		fail("unexpected %s", opcode_name(s->inbox->h.opcode));
+}
+
+bool serve_until(int fd, int ms)
+{
+	int64_t end = now_ms() + ms, left;
+	struct pollfd pfd[1 + MAX_SERVERS];
+	struct server *s, *who[1 + MAX_SERVERS];
+	int i, n;
+
+	for (;;) {
+		pfd[0] = (struct pollfd){ .fd = fd, .events = POLLIN };
+		n = 1;
+		for (s = servers; s; s = s->next) {
+			if (s->deaf || s->gone || s->fd < 0)
+				continue;
+			who[n] = s;
+			pfd[n++] = (struct pollfd){ .fd = s->fd, .events = POLLIN };
+		}
+		left = end - now_ms();
+		if (poll(pfd, n, left > 0 ? left : 0) < 0 && errno != EINTR)
+			fail("poll: %s", strerror(errno));
+		if (pfd[0].revents)
+			return true;
+		if (left <= 0)
+			return false;
+		for (i = 1; i < n; i++)
+			if (pfd[i].revents)
+				serve_one(who[i], 0);
+	}
+}
+
+static void fuse_init(struct server *s)
+{
+	uint64_t flags = s->init_flags | FUSE_INIT_EXT | FUSE_MAX_PAGES |
+			 FUSE_BIG_WRITES;
+	struct request *r = server_take(s, FUSE_INIT);
+	struct fuse_init_out out = {
+		.major = FUSE_KERNEL_VERSION,
+		.minor = FUSE_KERNEL_MINOR_VERSION,
+		.max_readahead = 0,
+		.flags = flags,
+		.flags2 = flags >> 32,
+		.max_background = 16,
+		.congestion_threshold = 12,
+		.max_write = s->max_write,
+		.max_pages = s->max_write / getpagesize(),
+	};
+
+	reply(s, r, &out, sizeof(out));
+}
+
+/* The minor number of the mount, without asking the file system */
+static unsigned int mount_dev(const char *mnt)
+{
+	unsigned int dev = 0, major, minor;
+	char line[512], path[256];
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*d %*d %u:%u %*s %255s", &major, &minor,
+			   path) == 3 && !strcmp(path, mnt))
+			dev = minor;
+	if (f)
+		fclose(f);
+	return dev;
+}
+
+static const char *fuse_start(struct server *s)
+{
+	char opts[128];
+
+	s->fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (s->fd < 0)
+		return "no /dev/fuse";
+	mkdir(s->mnt, 0755);
+	snprintf(opts, sizeof(opts),
+		 "fd=%d,rootmode=40000,user_id=%u,group_id=%u", s->fd,
+		 getuid(), getgid());
+	if (mount("fuse", s->mnt, "fuse", MS_NOSUID | MS_NODEV, opts))
+		return "cannot mount fuse";
+	snprintf(s->path, sizeof(s->path), "%s/file", s->mnt);
+	s->ino = FILE_INO;
+	s->dev = mount_dev(s->mnt);
+	fuse_init(s);
+	return NULL;
+}
+
+static void cuse_init(struct server *s)
+{
+	struct request *r = server_take(s, CUSE_INIT);
+	struct {
+		struct cuse_init_out out;
+		char info[64];
+	} init = {
+		.out = {
+			.major = FUSE_KERNEL_VERSION,
+			.minor = FUSE_KERNEL_MINOR_VERSION,
+			.flags = s->unrestricted ? CUSE_UNRESTRICTED_IOCTL : 0,
+			.max_read = s->max_write,
+			.max_write = s->max_write,
+		},
+	};
+	int len = snprintf(init.info, sizeof(init.info), "DEVNAME=%s", s->name);
+
+	reply(s, r, &init, sizeof(init.out) + len + 1);
+}
+
+static const char *cuse_start(struct server *s)
+{
+	unsigned int major, minor;
+	char path[128], text[32];
+
+	s->fd = open("/dev/cuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (s->fd < 0)
+		return "no /dev/cuse";
+	cuse_init(s);
+	/* a node of our own: names in /dev belong to the system */
+	snprintf(path, sizeof(path), "/sys/class/cuse/%s/dev", s->name);
+	if (read_text(path, text, sizeof(text)) < 0 ||
+	    sscanf(text, "%u:%u", &major, &minor) != 2)
+		fail("no %s", path);
+	snprintf(s->path, sizeof(s->path), "%s/%s", base, s->name);
+	if (mknod(s->path, S_IFCHR | 0600, makedev(major, minor)))
+		fail("mknod: %s", strerror(errno));
+	return NULL;
+}
+
+const char *server_start(struct server *s)
+{
+	static int number;
+	const char *why;
+
+	if (!s->transport)
+		s->transport = &dev_transport;
+	if (!s->max_write)
+		s->max_write = 32 * getpagesize();
+	s->bufsize = s->max_write + HEADROOM;
+	s->buf = malloc(s->bufsize);
+	s->checked = true;
+	snprintf(s->mnt, sizeof(s->mnt), "%s/mnt%d", base, number);
+	snprintf(s->name, sizeof(s->name), "fuse_test_%d_%d", getpid(), number);
+	number++;
+
+	why = s->type == SERVER_CUSE ? cuse_start(s) : fuse_start(s);
+	if (why) {
+		if (s->fd >= 0)
+			close(s->fd);
+		s->fd = -1;
+		return why;
+	}
+	s->next = servers;
+	servers = s;
+	return NULL;
+}
+
+void server_uncheck(struct server *s)
+{
+	s->checked = false;
+	s->manual = 0;
+	s->deaf = false;
+	s->inbox = NULL;
+}
+
+void server_die(struct server *s)
+{
+	s->gone = true;
+	s->checked = false;
+	close(s->fd);
+	s->fd = -1;
+}
+
+void server_abort(struct server *s)
+{
+	char ctl[80], path[160];
+
+	if (s->type == SERVER_CUSE) {
+		snprintf(path, sizeof(path), "/sys/class/cuse/%s/abort", s->name);
+	} else {
+		snprintf(ctl, sizeof(ctl), "%s/ctl", base);
+		mkdir(ctl, 0755);
+		mount("none", ctl, "fusectl", 0, NULL);
+		snprintf(path, sizeof(path), "%s/%u/abort", ctl, s->dev);
+	}
+	if (write_text(path, "1"))
+		fail("cannot write %s", path);
+	s->checked = false;
+}
+
+/* The clients are gone: all that they had must come back */
+static void server_drain(struct server *s)
+{
+	int64_t end = now_ms() + WAIT_MS;
+
+	while (!s->gone && s->checked && (s->files || s->maps)) {
+		if (now_ms() > end)
+			fail("no FUSE_%s at the end",
+			     s->maps ? "MUNMAP" : "RELEASE");
+		serve_until(-1, 10);
+		while (s->inbox && s->inbox->h.opcode == FUSE_MUNMAP)
+			s->inbox = s->inbox->next;
+	}
+}
+
+void server_stop(struct server *s)
+{
+	struct server **p;
+
+	if (s->fd >= 0 && s->checked) {
+		if (s->inbox)
+			fail("%s was not taken", opcode_name(s->inbox->h.opcode));
+		s->deaf = false;
+		s->manual = 0;
+		server_drain(s);
+		server_quiet(s);
+	}
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+	umount2(s->mnt, MNT_DETACH);
+	for (p = &servers; *p; p = &(*p)->next)
+		if (*p == s) {
+			*p = s->next;
+			break;
+		}
+	free(s->buf);
+	s->buf = NULL;
+}
+
+/* Notifications */
+
+int server_notify(struct server *s, int code, const void *out, size_t size,
+		  const void *data, size_t len)
+{
+	struct fuse_out_header h = {
+		.len = sizeof(h) + size + len,
+		.error = code,
+	};
+	struct iovec iov[3] = {
+		{ &h, sizeof(h) },
+		{ (void *)out, size },
+		{ (void *)data, len },
+	};
+
+	return s->transport->send(s, iov, len ? 3 : 2);
+}
+
+int store(struct server *s, uint64_t nodeid, uint64_t offset, const void *data,
+	  uint32_t len)
+{
+	struct fuse_notify_store_out out = {
+		.nodeid = nodeid,
+		.offset = offset,
+		.size = len,
+	};
+
+	return server_notify(s, FUSE_NOTIFY_STORE, &out, sizeof(out), data, len);
+}
+
+int retrieve(struct server *s, uint64_t nodeid, uint64_t offset, uint32_t len,
+	     uint64_t unique)
+{
+	struct fuse_notify_retrieve_out out = {
+		.notify_unique = unique,
+		.nodeid = nodeid,
+		.offset = offset,
+		.size = len,
+	};
+
+	return server_notify(s, FUSE_NOTIFY_RETRIEVE, &out, sizeof(out), NULL, 0);
+}
+
+int inval(struct server *s, uint64_t nodeid, int64_t offset, int64_t len)
+{
+	struct fuse_notify_inval_inode_out out = {
+		.ino = nodeid,
+		.off = offset,
+		.len = len,
+	};
+
+	return server_notify(s, FUSE_NOTIFY_INVAL_INODE, &out, sizeof(out),
+			     NULL, 0);
+}
+
+/* Ioctls of the device */
+
+static int server_ioctl(struct server *s, unsigned long cmd, void *arg)
+{
+	int ret = ioctl(s->fd, cmd, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+int server_enable(struct server *s, uint64_t features)
+{
+	struct fuse_enable arg = { .features = features };
+
+	return server_ioctl(s, FUSE_DEV_IOC_ENABLE, &arg);
+}
+
+int buffer_open(struct server *s, uint64_t nodeid, uint64_t size)
+{
+	struct fuse_buffer_open arg = {
+		.nodeid = nodeid,
+		.size = size,
+		.flags = O_CLOEXEC,
+	};
+
+	return server_ioctl(s, FUSE_DEV_IOC_BUFFER_OPEN, &arg);
+}
+
+int buffer_bind(struct server *s, uint64_t fh, uint64_t start, uint64_t len,
+		uint64_t nodeid, uint64_t offset, uint64_t size)
+{
+	struct fuse_buffer_bind arg = {
+		.ino = s->ino,
+		.fh = fh,
+		.start = start,
+		.len = len,
+		.nodeid = nodeid,
+		.offset = offset,
+		.size = size,
+	};
+
+	return server_ioctl(s, FUSE_DEV_IOC_BUFFER_BIND, &arg);
+}
+
+int buffer_unbind(struct server *s, uint64_t fh, uint64_t start, uint64_t len)
+{
+	struct fuse_buffer_unbind arg = {
+		.ino = s->ino,
+		.fh = fh,
+		.start = start,
+		.len = len,
+	};
+
+	return server_ioctl(s, FUSE_DEV_IOC_BUFFER_UNBIND, &arg);
+}
+
+bool buffer_exists(struct server *s, uint64_t nodeid)
+{
+	int fd = buffer_open(s, nodeid, 0);
+
+	if (fd >= 0)
+		close(fd);
+	else if (fd != -ENOENT)
+		fail("buffer_open: %s", strerror(-fd));
+	return fd >= 0;
+}
+
+uint64_t fdinfo(int fd, const char *key)
+{
+	char path[64], text[1024], *line;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	if (read_text(path, text, sizeof(text)) < 0)
+		fail("no %s", path);
+	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		if (!strncmp(line, key, strlen(key)) &&
+		    line[strlen(key)] == ':')
+			return strtoull(line + strlen(key) + 1, NULL, 0);
+	fail("no %s in %s", key, path);
+}
+
+/* Clients */
+
+static int pidfd_open(int pid)
+{
+	int fd = syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd < 0)
+		fail("pidfd_open: %s", strerror(errno));
+	return fd;
+}
+
+void client_send(struct client *c, uint32_t op, const int64_t *a,
+		 const void *data, size_t len, int fd)
+{
+	static struct client_cmd cmd;
+	union {
+		struct cmsghdr hdr;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {
+		.hdr = {
+			.cmsg_len = CMSG_LEN(sizeof(int)),
+			.cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS,
+		},
+	};
+	struct iovec iov = { &cmd, offsetof(struct client_cmd, data) + len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (len > CLIENT_DATA)
+		fail("command of %zu bytes", len);
+	cmd.op = op;
+	cmd.len = len;
+	memcpy(cmd.a, a, sizeof(cmd.a));
+	if (len)
+		memcpy(cmd.data, data, len);
+	if (fd >= 0) {
+		memcpy(CMSG_DATA(&control.hdr), &fd, sizeof(fd));
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+	}
+	if (sendmsg(c->sock, &msg, MSG_NOSIGNAL) < 0)
+		fail("client %d: %s", c->pid, strerror(errno));
+}
+
+int64_t client_wait(struct client *c)
+{
+	ssize_t n;
+
+	if (!serve_until(c->sock, WAIT_MS))
+		fail("client %d does not return", c->pid);
+	n = recv(c->sock, &c->answer, sizeof(c->answer), 0);
+	if (n <= 0)
+		fail("client %d is gone", c->pid);
+	c->wordsize = c->answer.wordsize;
+	return c->answer.ret;
+}
+
+/* Our end of a new pair, and the number of the client's */
+static int client_socket(struct client *c)
+{
+	if (socks_used == CLIENT_MAX)
+		fail("too many clients");
+	c->sock = socks[socks_used][0];
+	return socks_used++;
+}
+
+void client_start(struct client *c, const char *program)
+{
+	char path[512], *name, index[16];
+	int i, number = client_socket(c);
+	ssize_t n;
+
+	n = readlink("/proc/self/exe", path, sizeof(path) - 64);
+	if (n < 0)
+		fail("no /proc");
+	path[n] = 0;
+	name = strrchr(path, '/') + 1;
+	strcpy(name, program);
+	snprintf(index, sizeof(index), "%d", number);
+
+	c->pid = fork();
+	if (c->pid < 0)
+		fail("fork: %s", strerror(errno));
+	if (!c->pid) {
+		for (i = number; i < CLIENT_MAX; i++)
+			dup2(socks[i][1], CLIENT_FD + i);
+		execl(path, program, index, NULL);
+		fprintf(stderr, "# cannot execute %s: %s\n", path,
+			strerror(errno));
+		_exit(127);
+	}
+	c->pidfd = pidfd_open(c->pid);
+	client_wait(c);
+}
+
+void client_fork(struct client *c, struct client *child)
+{
+	int number = client_socket(child);
+
+	child->pid = call(c, CLIENT_FORK, number);
+	if (child->pid < 0)
+		fail("fork: %s", strerror(-child->pid));
+	child->pidfd = pidfd_open(child->pid);
+	client_wait(child);
+}
+
+void client_exec(struct client *c)
+{
+	if (call(c, CLIENT_EXEC) != c->pid)
+		fail("exec failed");
+}
+
+int client_gone(struct client *c)
+{
+	int64_t start = now_ms();
+
+	if (!serve_until(c->pidfd, PROMPT_MS))
+		fail("client %d still lives", c->pid);
+	/* reap it, if it is ours */
+	waitpid(c->pid, NULL, 0);
+	close(c->pidfd);
+	c->pidfd = -1;
+	return now_ms() - start;
+}
+
+void client_exit(struct client *c)
+{
+	if (c->pidfd < 0)
+		return;
+	call_start(c, CLIENT_EXIT, 0);
+	client_gone(c);
+}
+
+void client_kill(struct client *c, int sig)
+{
+	if (syscall(SYS_pidfd_send_signal, c->pidfd, sig, NULL, 0))
+		fail("kill: %s", strerror(errno));
+}
+
+void client_sleeps(struct client *c)
+{
+	char path[64], text[512], *state;
+	int64_t end = now_ms() + WAIT_MS;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", c->pid);
+	do {
+		if (read_text(path, text, sizeof(text)) < 0)
+			fail("no %s", path);
+		state = strrchr(text, ')') + 2;
+		if (*state == 'S' || *state == 'D')
+			return;
+		serve_until(-1, 10);
+	} while (now_ms() < end);
+	fail("client %d is not asleep but %c", c->pid, *state);
+}
+
+/* Mapping */
+
+static void check(bool ok, const char *what, uint64_t expected, uint64_t seen)
+{
+	if (!ok)
+		fail("%s: expected %#llx, seen %#llx", what,
+		     (unsigned long long)expected, (unsigned long long)seen);
+}
+
+#define CHECK(what, expected) \
+	check((what) == (expected), #what, expected, what)
+
+struct request *take_mmap(struct client *c, struct server *s,
+			  const struct map_args *m)
+{
+	struct request *r = server_take(s, FUSE_MMAP);
+	uint64_t page = getpagesize();
+
+	CHECK(r->h.nodeid, s->ino);
+	CHECK(r->h.pid, (uint32_t)c->pid);
+	CHECK(r->h.uid, getuid());
+	CHECK(r->h.gid, getgid());
+	CHECK(r->mmap.fh, m->fh ? m->fh : s->fh);
+	CHECK(r->mmap.len, (m->len + page - 1) / page * page);
+	CHECK(r->mmap.offset, m->offset);
+	CHECK(r->mmap.prot, (uint32_t)m->prot);
+	CHECK(r->mmap.flags, (uint32_t)(m->flags & (MAP_SHARED | MAP_PRIVATE)));
+	if (m->addr)
+		CHECK(r->mmap.addr, m->addr);
+	return r;
+}
+
+int64_t client_map(struct client *c, struct server *s, const struct map_args *m)
+{
+	struct fuse_mmap_out out = m->out;
+	struct request *r;
+	int64_t ret;
+	int err;
+
+	client_send(c, CLIENT_MMAP,
+		    (int64_t[6]){ m->addr, m->len, m->prot, m->flags, m->fd,
+				  m->offset }, NULL, 0, -1);
+	r = take_mmap(c, s, m);
+	if (m->error)
+		err = reply_error(s, r, m->error);
+	else
+		err = reply(s, r, &out, m->out_size ? m->out_size : sizeof(out));
+	if (err && !m->out_size)
+		fail("reply to FUSE_MMAP: %s", strerror(-err));
+	ret = client_wait(c);
+	if (ret > 0)
+		CHECK(r->mmap.addr, (uint64_t)ret);
+	free(r);
+	return ret;
+}
+
+void check_munmap(struct server *s, uint64_t fh, uint64_t nodeid,
+		  uint64_t offset, uint64_t len)
+{
+	struct request *r = server_take(s, FUSE_MUNMAP);
+
+	CHECK(r->h.nodeid, s->ino);
+	CHECK(r->munmap.fh, fh);
+	CHECK(r->munmap.nodeid, nodeid);
+	CHECK(r->munmap.offset, offset);
+	CHECK(r->munmap.len, len);
+	free(r);
+}

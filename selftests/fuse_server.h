@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A FUSE and CUSE server for tests, on the raw protocol.
+ *
+ * The test itself is the server.  Its clients are processes of their own
+ * (fuse_client.c), which do one system call at a time for it:
+ *
+ *	call_start(c, CLIENT_MMAP, ...);	the client is now in mmap(2)
+ *	r = take(s, FUSE_MMAP);			which sent this
+ *	reply(s, r, &out, sizeof(out));
+ *	addr = call_end(c);			mmap(2) returned this
+ *
+ * take() fails the test if another request comes first, or none within WAIT_MS.
+ * call() starts, serves what a file system must have (LOOKUP, OPEN, FLUSH,
+ * RELEASE, ...) and ends; any other request that wants a reply fails the test.
+ * Those that want none (FUSE_MUNMAP, FUSE_INTERRUPT, ...) are kept for take();
+ * what is left over at server_stop() fails the test.
+ *
+ * In every test it is checked that each FUSE_MMAP that was answered with a
+ * nodeid gets exactly one FUSE_MUNMAP with its fields, before the FUSE_RELEASE
+ * of its file, and that each FUSE_OPEN gets exactly one FUSE_RELEASE.
+ */
+#ifndef FUSE_SERVER_H
+#define FUSE_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <linux/fuse.h>
+#include <linux/fuse_buffer.h>
+
+#include "fuse_client.h"
+
+/* Until an answer is given up; debugging kernels under emulation are slow */
+#define WAIT_MS		60000
+/* A client that was killed, and whatever else must not wait for the server */
+#define PROMPT_MS	10000
+
+#define FILE_INO	2
+#define FILE_PAGES	64
+#define BUF(n)		(FUSE_BUFFER_NODEID | (n))
+
+enum server_type {
+	SERVER_FUSE,
+	SERVER_CUSE,
+};
+
+struct request {
+	struct request *next;
+	struct fuse_in_header h;
+	union {
+		struct fuse_mmap_in mmap;
+		struct fuse_munmap_in munmap;
+		struct fuse_open_in open;
+		struct fuse_release_in release;
+		struct fuse_read_in read;
+		struct fuse_write_in write;
+		struct fuse_ioctl_in ioctl;
+		struct fuse_poll_in poll;
+		struct fuse_interrupt_in interrupt;
+		struct fuse_notify_retrieve_in retrieve;
+		char body[8];
+	};
+};
+
+struct server;
+
+/* How messages travel */
+struct transport {
+	/* one message, or -EAGAIN */
+	ssize_t (*receive)(struct server *s, void *buf, size_t size);
+	/* 0 or -errno */
+	int (*send)(struct server *s, const struct iovec *iov, int n);
+};
+
+/* What the server believes to be mapped, or open */
+struct server_file {
+	struct server_file *next;
+	uint64_t fh;
+};
+
+struct server_map {
+	struct server_map *next;
+	struct fuse_munmap_in munmap;
+};
+
+struct server {
+	/* to be set before server_start(); 0: the default */
+	enum server_type type;
+	const struct transport *transport;
+	uint32_t max_write;
+	uint64_t init_flags;
+	bool unrestricted;	/* CUSE_UNRESTRICTED_IOCTL */
+
+	/* to be changed at any time */
+	uint32_t open_flags;	/* FOPEN_* of the next FUSE_OPEN */
+	uint64_t manual;	/* opcodes (1 << nr) that the test takes */
+	bool io;		/* serve FUSE_READ and FUSE_WRITE */
+	bool deaf;		/* receive nothing outside of take() */
+
+	/* results */
+	int fd;
+	bool gone;		/* the connection ended */
+	bool checked;		/* bookkeeping holds; not after a server's death */
+	char path[128];		/* of the file, or of the device */
+	char mnt[96];		/* FUSE */
+	char name[32];		/* CUSE */
+	unsigned int dev;	/* FUSE: number of the connection */
+	uint64_t ino;		/* nodeid of the file */
+	uint64_t fh;		/* of the latest FUSE_OPEN */
+	unsigned int forgets;
+	unsigned int requests;	/* all that were received */
+	uint32_t log[64];	/* the latest opcodes, a ring */
+
+	struct server *next;
+	struct request *inbox;
+	struct server_file *files;
+	struct server_map *maps;
+	size_t bufsize;
+	char *buf;
+};
+
+struct client {
+	int sock;
+	int pid;
+	int pidfd;
+	int wordsize;
+	struct client_answer answer;
+};
+
+extern int test_line;
+extern const char *test_file;
+#define HERE	(test_line = __LINE__, test_file = __FILE__)
+
+/* End the test */
+void fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/*
+ * Go to a mount namespace with a directory of our own.  These and
+ * server_start() return a reason to skip, or NULL.
+ */
+const char *test_begin(void);
+const char *test_dir(void);
+void test_end(void);
+
+const char *server_start(struct server *s);
+void server_stop(struct server *s);
+/* The server dies: the device is closed, without a word */
+void server_die(struct server *s);
+/* Somebody else ends the connection */
+void server_abort(struct server *s);
+/* From now on what comes in is drained and no longer checked */
+void server_uncheck(struct server *s);
+
+struct request *server_take(struct server *s, uint32_t opcode);
+void server_quiet(struct server *s);
+/* Something can be received; without doing it */
+bool server_pending(struct server *s);
+void server_wait_pending(struct server *s);
+int server_reply(struct server *s, struct request *r, int error,
+		 const void *data, size_t len);
+
+#define take(s, opcode)		(HERE, server_take(s, opcode))
+#define quiet(s)		(HERE, server_quiet(s))
+#define reply(s, r, data, len)	server_reply(s, r, 0, data, len)
+#define reply_error(s, r, err)	server_reply(s, r, err, NULL, 0)
+
+int server_notify(struct server *s, int code, const void *out, size_t size,
+		  const void *data, size_t len);
+int store(struct server *s, uint64_t nodeid, uint64_t offset, const void *data,
+	  uint32_t len);
+int retrieve(struct server *s, uint64_t nodeid, uint64_t offset, uint32_t len,
+	     uint64_t unique);
+int inval(struct server *s, uint64_t nodeid, int64_t offset, int64_t len);
+
+/* 0 or -errno, or a file descriptor */
+int server_enable(struct server *s, uint64_t features);
+int buffer_open(struct server *s, uint64_t nodeid, uint64_t size);
+int buffer_bind(struct server *s, uint64_t fh, uint64_t start, uint64_t len,
+		uint64_t nodeid, uint64_t offset, uint64_t size);
+int buffer_unbind(struct server *s, uint64_t fh, uint64_t start, uint64_t len);
+bool buffer_exists(struct server *s, uint64_t nodeid);
+/* A number of /proc/self/fdinfo/@fd */
+uint64_t fdinfo(int fd, const char *key);
+
+/* @program is fuse_client or fuse_client32, beside the test's program */
+void client_start(struct client *c, const char *program);
+/* Another process, which @c forks and which has its memory and its files */
+void client_fork(struct client *c, struct client *child);
+void client_exec(struct client *c);
+void client_exit(struct client *c);
+void client_kill(struct client *c, int sig);
+void client_send(struct client *c, uint32_t op, const int64_t *a,
+		 const void *data, size_t len, int fd);
+int64_t client_wait(struct client *c);
+/* It is dead, and the kernel has given back all that it had; how long it took */
+int client_gone(struct client *c);
+/* It is still in its system call, and has slept in it */
+void client_sleeps(struct client *c);
+
+#define call_start(c, op, ...) \
+	(HERE, client_send(c, op, (int64_t[6]){ __VA_ARGS__ }, NULL, 0, -1))
+#define call_end(c)	(HERE, client_wait(c))
+#define call(c, op, ...) \
+	(call_start(c, op, __VA_ARGS__), client_wait(c))
+#define call_data(c, op, data, len, ...) \
+	(HERE, client_send(c, op, (int64_t[6]){ __VA_ARGS__ }, data, len, -1), \
+	 client_wait(c))
+
+/* Open the file of @s in @c; its fh is then s->fh */
+#define client_open(c, s, flags) \
+	((int)call_data(c, CLIENT_OPEN, (s)->path, strlen((s)->path) + 1, flags))
+
+/*
+ * mmap(2) in @c, for which @s expects one FUSE_MMAP, checks all of its fields
+ * and replies with @out.
+ */
+struct map_args {
+	int fd;
+	uint64_t fh;
+	uint64_t addr;
+	uint64_t len;
+	uint64_t offset;
+	int prot;
+	int flags;
+	struct fuse_mmap_out out;
+	size_t out_size;	/* 0: all of it */
+	int error;
+};
+
+int64_t client_map(struct client *c, struct server *s, const struct map_args *m);
+#define map(c, s, ...) \
+	(HERE, client_map(c, s, &(struct map_args){ __VA_ARGS__ }))
+struct request *take_mmap(struct client *c, struct server *s,
+			  const struct map_args *m);
+void check_munmap(struct server *s, uint64_t fh, uint64_t nodeid,
+		  uint64_t offset, uint64_t len);
+#define take_munmap(s, ...)	(HERE, check_munmap(s, __VA_ARGS__))
+
+/* Write a file of proc or sysfs: 0 or -errno */
+int write_text(const char *path, const char *text);
+/* Read one, NUL-terminated: its length or -errno */
+int read_text(const char *path, char *buf, size_t size);
+/* Undone at the end of the test, however it ends */
+int set_sysctl(const char *path, unsigned long value);
+int64_t now_ms(void);
+/* Sleep until @fd can be read, serving all servers: false if it took too long */
+bool serve_until(int fd, int ms);
+/* Poll a condition that raises no event, serving meanwhile */
+#define eventually(cond) ({						\
+	int64_t __end = now_ms() + PROMPT_MS;				\
+	bool __ok;							\
+	while (!(__ok = (cond)) && now_ms() < __end)			\
+		serve_until(-1, 10);					\
+	__ok;								\
+})
+
+#endif /* FUSE_SERVER_H */
