@@ -51,6 +51,7 @@ struct fuse_buffers {
 	/* the server's own operations; a server is one or the other */
 	void (*init)(void *userdata, struct fuse_conn_info *conn);
 	void (*init_done)(void *userdata);
+	void (*destroy)(void *userdata);
 	void (*ioctl)(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
 		      void *arg, struct fuse_file_info *fi, unsigned int flags,
 		      const void *in, size_t in_size, size_t out_size);
@@ -795,9 +796,9 @@ static void wrap_init_done(void *userdata)
 		return;
 	}
 
+	fb->ready = true;
 	if (fb->init_done)
 		fb->init_done(userdata);
-	fb->ready = true;
 
 	if (fb->parent >= 0) {
 		null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -813,6 +814,15 @@ static void wrap_init_done(void *userdata)
 		close(fb->parent);
 		fb->parent = -1;
 	}
+}
+
+/* Without it, libfuse would end what was never begun */
+static void wrap_destroy(void *userdata)
+{
+	struct fuse_buffers *fb = find(userdata);
+
+	if (fb->ready && fb->destroy)
+		fb->destroy(userdata);
 }
 
 /* Returns in the child only; the parent tells whether that one got ready */
@@ -893,6 +903,8 @@ int fuse_buffers_cuse_main(struct fuse_buffers *fb, const struct cuse_info *ci,
 	fuse_buffers_wrap_cuse(fb, &wrapped);
 	fb->init_done = wrapped.init_done;
 	wrapped.init_done = wrap_init_done;
+	fb->destroy = wrapped.destroy;
+	wrapped.destroy = wrap_destroy;
 
 	if (flags & FUSE_BUFFERS_SINGLE)
 		argv[argc++] = "-s";

@@ -307,8 +307,9 @@ int fuse_buffers_inval(struct fuse_buffers *fb, uint64_t nodeid,
  * the child, with stdin, stdout and stderr on /dev/null from then on.  As
  * always with libfuse, the current directory becomes / either way.  So open
  * files before; start threads in @op->init_done, which runs when the node is
- * there and buffers can be used, not before.  When it returns, no operation runs any
- * more, nor can one be replied to.
+ * there and buffers can be used, not before.  Stop them in @op->destroy, the
+ * last moment at which requests can be replied to; it runs only if init_done
+ * did.
  *
  * Return: 0: ended by a signal or fuse_session_exit(); 1: an error, which was
  * printed on stderr.
