@@ -1085,7 +1085,8 @@ static int subscribe(struct handle *h, union arg *arg)
 
 	s->on = true;
 	s->flags = arg->subscription.flags;
-	if (s->flags & V4L2_EVENT_SUB_FL_SEND_INITIAL) {
+	if (s->flags & V4L2_EVENT_SUB_FL_SEND_INITIAL &&
+	    c->type != V4L2_CTRL_TYPE_CTRL_CLASS) {
 		queue_event(h, c, V4L2_EVENT_CTRL_CH_VALUE |
 				  V4L2_EVENT_CTRL_CH_FLAGS);
 		run_waiters();
