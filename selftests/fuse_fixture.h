@@ -37,8 +37,7 @@ static inline const char *fixture_start(struct server *s, struct client *c,
 		if (err)
 			fail("FUSE_DEV_IOC_ENABLE: %s", strerror(-err));
 	}
-	client_start(c, program);
-	return NULL;
+	return client_try(c, program);
 }
 
 static inline void fixture_stop(struct server *s, struct client *c, bool failed)
@@ -52,6 +51,11 @@ static inline void fixture_stop(struct server *s, struct client *c, bool failed)
 	test_end();
 }
 
+/* What the fixtures start */
+#ifndef FUSE_CLIENT
+#define FUSE_CLIENT	"fuse_client"
+#endif
+
 #define FUSE_FIXTURE_SETUP(name, needs)					\
 FIXTURE(name)								\
 {									\
@@ -63,7 +67,6 @@ FIXTURE(name)								\
 FIXTURE_VARIANT(name)							\
 {									\
 	enum server_type type;						\
-	const char *client;						\
 };									\
 									\
 FIXTURE_SETUP(name)							\
@@ -73,7 +76,7 @@ FIXTURE_SETUP(name)							\
 	self->page = getpagesize();					\
 	self->s.type = variant->type;					\
 	why = fixture_start(&self->s, &self->c, needs,			\
-			    variant->client ?: "fuse_client");		\
+			    FUSE_CLIENT);				\
 	if (why) {							\
 		test_end();						\
 		SKIP(return, "%s", why);				\

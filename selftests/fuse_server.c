@@ -32,7 +32,8 @@ int test_line;
 const char *test_file = "";
 
 static struct server *servers;
-static char base[64];
+static const char base[] = "/tmp";
+static int program_dir = -1;
 static int socks[CLIENT_MAX][2];
 static int socks_used;
 
@@ -156,18 +157,24 @@ void fail(const char *fmt, ...)
 
 const char *test_begin(void)
 {
+	char path[512];
+	ssize_t n;
 	int i;
 
 	if (geteuid())
 		return "needs root";
+	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	if (n < 0)
+		return "no /proc";
+	path[n] = 0;
+	*strrchr(path, '/') = 0;
+	program_dir = open(*path ? path : "/", O_PATH | O_CLOEXEC);
+
 	if (unshare(CLONE_NEWNS))
 		return "no mount namespaces";
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return "cannot make mounts private";
-	strcpy(base, "/tmp/fuse_test_XXXXXX");
-	if (!mkdtemp(base))
-		return "cannot make a directory in /tmp";
-	if (mount("none", base, "tmpfs", 0, NULL))
+	if (mount("none", base, "tmpfs", 0, "mode=0777"))
 		return "no tmpfs";
 	/* the clients' children outlive their parents */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -186,8 +193,6 @@ const char *test_dir(void)
 void test_end(void)
 {
 	restore_sysctls();
-	umount2(base, MNT_DETACH);
-	rmdir(base);
 }
 
 /* Transport: read(2) and write(2) on the device */
@@ -579,7 +584,7 @@ static const char *fuse_start(struct server *s)
 {
 	char opts[128];
 
-	s->fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	s->fd = open(s->device ?: "/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (s->fd < 0)
 		return "no /dev/fuse";
 	mkdir(s->mnt, 0755);
@@ -679,18 +684,27 @@ void server_die(struct server *s)
 	s->fd = -1;
 }
 
-void server_abort(struct server *s)
+const char *server_control(struct server *s, const char *name)
 {
-	char ctl[80], path[160];
+	static char path[192];
+	char ctl[80];
 
 	if (s->type == SERVER_CUSE) {
-		snprintf(path, sizeof(path), "/sys/class/cuse/%s/abort", s->name);
+		snprintf(path, sizeof(path), "/sys/class/cuse/%s/%s", s->name,
+			 name);
 	} else {
 		snprintf(ctl, sizeof(ctl), "%s/ctl", base);
-		mkdir(ctl, 0755);
-		mount("none", ctl, "fusectl", 0, NULL);
-		snprintf(path, sizeof(path), "%s/%u/abort", ctl, s->dev);
+		if (!mkdir(ctl, 0755) && mount("none", ctl, "fusectl", 0, NULL))
+			fail("no fusectl");
+		snprintf(path, sizeof(path), "%s/%u/%s", ctl, s->dev, name);
 	}
+	return path;
+}
+
+void server_abort(struct server *s)
+{
+	const char *path = server_control(s, "abort");
+
 	if (write_text(path, "1"))
 		fail("cannot write %s", path);
 	s->checked = false;
@@ -937,33 +951,40 @@ static int client_socket(struct client *c)
 	return socks_used++;
 }
 
-void client_start(struct client *c, const char *program)
+const char *client_try(struct client *c, const char *program)
 {
-	char path[512], *name, index[16];
+	static char why[64];
 	int i, number = client_socket(c);
-	ssize_t n;
+	char index[16];
+	char *argv[] = { (char *)program, index, NULL };
 
-	n = readlink("/proc/self/exe", path, sizeof(path) - 64);
-	if (n < 0)
-		fail("no /proc");
-	path[n] = 0;
-	name = strrchr(path, '/') + 1;
-	strcpy(name, program);
 	snprintf(index, sizeof(index), "%d", number);
-
 	c->pid = fork();
 	if (c->pid < 0)
 		fail("fork: %s", strerror(errno));
 	if (!c->pid) {
 		for (i = number; i < CLIENT_MAX; i++)
 			dup2(socks[i][1], CLIENT_FD + i);
-		execl(path, program, index, NULL);
-		fprintf(stderr, "# cannot execute %s: %s\n", path,
-			strerror(errno));
+		syscall(SYS_execveat, program_dir, program, argv, environ, 0);
 		_exit(127);
 	}
 	c->pidfd = pidfd_open(c->pid);
+	while (!serve_until(c->sock, 10)) {
+		if (!serve_until(c->pidfd, 0))
+			continue;
+		snprintf(why, sizeof(why), "cannot execute %s", program);
+		return why;
+	}
 	client_wait(c);
+	return NULL;
+}
+
+void client_start(struct client *c, const char *program)
+{
+	const char *why = client_try(c, program);
+
+	if (why)
+		fail("%s", why);
 }
 
 void client_fork(struct client *c, struct client *child)

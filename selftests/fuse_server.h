@@ -89,6 +89,7 @@ struct server {
 	/* to be set before server_start(); 0: the default */
 	enum server_type type;
 	const struct transport *transport;
+	const char *device;	/* instead of /dev/fuse */
 	uint32_t max_write;
 	uint64_t init_flags;
 	bool unrestricted;	/* CUSE_UNRESTRICTED_IOCTL */
@@ -137,7 +138,7 @@ extern const char *test_file;
 void fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /*
- * Go to a mount namespace with a directory of our own.  These and
+ * Go to a mount namespace with a /tmp of our own.  These and
  * server_start() return a reason to skip, or NULL.
  */
 const char *test_begin(void);
@@ -148,6 +149,8 @@ const char *server_start(struct server *s);
 void server_stop(struct server *s);
 /* The server dies: the device is closed, without a word */
 void server_die(struct server *s);
+/* Path of a file of the connection in fusectl or in CUSE's class */
+const char *server_control(struct server *s, const char *name);
 /* Somebody else ends the connection */
 void server_abort(struct server *s);
 /* From now on what comes in is drained and no longer checked */
@@ -184,7 +187,11 @@ bool buffer_exists(struct server *s, uint64_t nodeid);
 /* A number of /proc/self/fdinfo/@fd */
 uint64_t fdinfo(int fd, const char *key);
 
-/* @program is fuse_client or fuse_client32, beside the test's program */
+/*
+ * @program is fuse_client or fuse_client32, beside the test's program.
+ * client_try() returns a reason to skip, or NULL.
+ */
+const char *client_try(struct client *c, const char *program);
 void client_start(struct client *c, const char *program);
 /* Another process, which @c forks and which has its memory and its files */
 void client_fork(struct client *c, struct client *child);
