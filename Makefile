@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0
+# make help lists the targets
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+export LINUX ACCEL JOBS
+
+F ?= lockdep
+kernel = scripts/deps && scripts/build-kernel $(F)
+user = scripts/deps && scripts/initramfs
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
+
+demo: ## v4l2-ctl streams from a CUSE camera, a tone is played by mmap: build/demo
+	@$(kernel) && $(user) && scripts/demo
+
+test: ## all tests on both test kernels; T='*glob*', BASE_ONLY=1, LINT=0
+	@scripts/deps && T='$(T)' scripts/test
+
+kernel: ## build a test kernel; F=lockdep (default), kasan or base
+	@$(kernel)
+
+shell: ## a prompt in the VM; F= as above, FILES='host files'
+	@$(kernel) && $(user) && scripts/vm --flavour $(F) -- $(FILES)
+
+run: ## run a command in the VM: CMD='...' FILES='host files' F=, OUT=dir is /out
+	@$(kernel) && $(user) && scripts/vm --flavour $(F) $(if $(OUT),--out '$(OUT)') --cmd "$$CMD" -- $(FILES)
+
+apply: ## the series as commits on the kernel git tree TREE=dir
+	@scripts/compose --git '$(TREE)'
+
+lint: ## checkpatch, sparse, W=1, kernel-doc, shellcheck
+	@scripts/deps && scripts/lint
+
+clean: ## remove all that was built, but keep the kernel source that was fetched
+	rm -rf $(filter-out build/linux-base%,$(wildcard build/*))
+
+export CMD BASE_ONLY LINT
+
+.PHONY: help demo test kernel shell run apply lint clean
