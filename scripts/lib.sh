@@ -38,11 +38,8 @@ need_space()
 # lock: one build at a time; held until this script and what it started end
 lock()
 {
-	local file=${KBUILD_LOCK:-/tmp/kbuild.lock}
-
 	mkdir -p "$BUILD"
-	[ -w "$file" ] || ( : >"$file" ) 2>/dev/null || file=$BUILD/lock
-	exec 9>>"$file"
+	exec 9>>"$BUILD/lock"
 	flock -n 9 && return
 	say "another build is running; waiting for it"
 	flock 9
