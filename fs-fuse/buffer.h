@@ -87,12 +87,14 @@ struct fuse_buffer {
 	struct rcu_head rcu;
 };
 
+#ifdef CONFIG_FUSE_BUFFER
 /* The connection's buffers, NULL if it never had one */
 static inline struct fuse_buffers *fuse_conn_buffers(struct fuse_conn *fc)
 {
 	/* Pairs with try_cmpxchg() in fuse_conn_buffers_create() */
 	return smp_load_acquire(&fc->buffers);
 }
+#endif
 
 static inline bool fuse_is_buffer(u64 nodeid)
 {
