@@ -930,6 +930,8 @@ static const struct fuse_buffer_ops dsp_buffer_ops = {
 static const struct option options[] = {
 	{ "name",	required_argument, NULL, 'n' },
 	{ "wav",	required_argument, NULL, 'w' },
+	{ "foreground",	no_argument, NULL, 'f' },
+	{ "debug",	no_argument, NULL, 'd' },
 	{ "help",	no_argument, NULL, 'h' },
 	{ }
 };
@@ -937,12 +939,13 @@ static const struct option options[] = {
 static const char usage[] =
 	"usage: cuse_dsp [options]\n"
 	"An OSS sound card, /dev/dsp, whose ring clients can map.\n"
-	"  --name NAME   of the device in /dev (dsp)\n"
-	"  --wav FILE    write what is played to FILE; when the format changes,\n"
-	"                go on in FILE-2, FILE-3, ... (before the extension)\n"
-	"  -f            stay in the foreground\n"
-	"  -d            the same, and print each request\n"
-	"  --help\n";
+	"  -n, --name NAME   of the device in /dev (dsp)\n"
+	"  -w, --wav FILE    write what is played to FILE; when the format changes,\n"
+	"                    go on in FILE-2, FILE-3, ... (before the extension)\n"
+	"  -f, --foreground  do not become a daemon; otherwise the command returns\n"
+	"                    when the device is there\n"
+	"  -d, --debug       log each request, in the foreground\n"
+	"  -h, --help        this text\n";
 
 int main(int argc, char **argv)
 {
@@ -956,7 +959,7 @@ int main(int argc, char **argv)
 	pthread_condattr_t attr;
 	int opt, ret;
 
-	while ((opt = getopt_long(argc, argv, "fdh", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "n:w:fdh", options, NULL)) != -1) {
 		switch (opt) {
 		case 'n':
 			name = optarg;
