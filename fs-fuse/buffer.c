@@ -513,6 +513,7 @@ static ssize_t fuse_buffer_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	struct address_space *mapping = buffer->file->f_mapping;
 	loff_t pos = iocb->ki_pos;
 	size_t done = 0;
+	int err = 0;
 
 	while (pos < buffer->size && iov_iter_count(to)) {
 		size_t offset = offset_in_page(pos);
@@ -530,8 +531,10 @@ static ssize_t fuse_buffer_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 		done += ret;
 		pos += ret;
-		if (ret < n)
-			return done ?: -EFAULT;
+		if (ret < n) {
+			err = -EFAULT;
+			break;
+		}
 
 		if (fatal_signal_pending(current))
 			break;
@@ -539,7 +542,7 @@ static ssize_t fuse_buffer_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	}
 
 	iocb->ki_pos = pos;
-	return done;
+	return done ?: err;
 }
 
 static int fuse_buffer_mmap_prepare(struct vm_area_desc *desc)
