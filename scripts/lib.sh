@@ -35,13 +35,14 @@ need_space()
 		die "$BUILD has $free MiB free and $1 MiB are needed: make room there, or put a link to a larger disk in its place"
 }
 
-# lock: one build at a time; held until this script and what it started end
+# lock WHAT: only one at a time makes WHAT; held until this script and what it
+# started end
 lock()
 {
-	mkdir -p "$BUILD"
-	exec 9>>"$BUILD/lock"
+	mkdir -p "$BUILD/locks"
+	exec 9>>"$BUILD/locks/$1"
 	flock -n 9 && return
-	say "another build is running; waiting for it"
+	say "$1 is being made already; waiting for that"
 	flock 9
 }
 
