@@ -4,7 +4,7 @@
 # includes.
 
 BUFFER_TESTS := admin_test bind_test buffer_notify_test buffer_test client_test
-BUFFER_TESTS += kill_test limits_test mmap_test userns_test
+BUFFER_TESTS += fault_test kill_test limits_test mmap_test userns_test
 
 TEST_GEN_FILES += fuse_client
 

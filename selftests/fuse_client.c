@@ -29,6 +29,7 @@ static volatile sig_atomic_t caught;
 static struct client_cmd cmd;
 static struct client_answer answer;
 static int received_fd = -1;
+static int fault_fd = -1;
 
 static void on_fault(int sig)
 {
@@ -104,6 +105,24 @@ static void __attribute__((noreturn)) exec_client(int sock)
 	_exit(127);
 }
 
+/* The countdown to a fault in a call of this thread; 0: none, or over */
+static int set_fail_nth(int n)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", n);
+
+	return pwrite(fault_fd, text, len, 0) == len ? 0 : -errno;
+}
+
+static int get_fail_nth(void)
+{
+	char text[16] = "";
+
+	if (pread(fault_fd, text, sizeof(text) - 1, 0) < 0)
+		return 0;
+	return atoi(text);
+}
+
 static int64_t run(int *sock)
 {
 	int64_t *a = cmd.a;
@@ -172,6 +191,9 @@ static int64_t run(int *sock)
 		return 0;
 	case CLIENT_SIGNALS:
 		return caught;
+	case CLIENT_FAULTS:
+		fault_fd = open("/proc/thread-self/fail-nth", O_RDWR);
+		return result(fault_fd);
 	case CLIENT_RECVFD:
 		return received_fd;
 	case CLIENT_TOUCHER:
@@ -226,6 +248,7 @@ static void send_answer(int sock)
 int main(int argc, char **argv)
 {
 	int sock = CLIENT_FD + (argc > 1 ? atoi(argv[1]) : 0);
+	int fail_nth;
 
 	set_handler(SIGSEGV, on_fault, 0);
 	set_handler(SIGBUS, on_fault, 0);
@@ -234,8 +257,15 @@ int main(int argc, char **argv)
 
 	cmd.op = CLIENT_HELLO;
 	do {
+		fail_nth = fault_fd < 0 ? 0 : cmd.fail_nth;
+		if (fail_nth)
+			set_fail_nth(fail_nth);
 		answer.len = 0;
 		answer.ret = run(&sock);
+		if (fail_nth) {
+			answer.fail_nth = get_fail_nth();
+			set_fail_nth(0);
+		}
 		send_answer(sock);
 	} while (receive(sock) > 0);
 	return 0;

@@ -37,6 +37,7 @@ enum client_op {
 	CLIENT_FCNTL,		/* fd, cmd, arg */
 	CLIENT_SIGACTION,	/* signal, sa_flags */
 	CLIENT_SIGNALS,		/* number of signals caught */
+	CLIENT_FAULTS,		/* prepare for fail_nth */
 	CLIENT_RECVFD,		/* fd that came with the command */
 	CLIENT_TOUCHER,		/* a second thread reads addr */
 	CLIENT_FORK,		/* index of the child's socket: pid */
@@ -47,6 +48,8 @@ enum client_op {
 struct client_cmd {
 	uint32_t op;
 	uint32_t len;
+	uint32_t fail_nth;	/* inject a fault where the kernel could fail */
+	uint32_t padding;
 	int64_t a[6];
 	char data[CLIENT_DATA];
 };
@@ -55,6 +58,8 @@ struct client_answer {
 	int64_t ret;		/* as the system call, or -errno */
 	uint32_t len;
 	uint32_t wordsize;	/* of the client, in bits */
+	uint32_t fail_nth;	/* 0: the fault was injected */
+	uint32_t padding;
 	char data[CLIENT_DATA];
 };
 

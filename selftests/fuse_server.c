@@ -457,7 +457,7 @@ static void serve_one(struct server *s, uint32_t opcode)
 		return;
 	}
 	account(s, r);
-	if (op == opcode || !wants_reply(r) ||
+	if (op == opcode || op == s->keep || !wants_reply(r) ||
 	    (op < 64 && s->manual & (1ULL << op))) {
 		for (tail = &s->inbox; *tail; tail = &(*tail)->next)
 			;
@@ -668,14 +668,6 @@ const char *server_start(struct server *s)
 	return NULL;
 }
 
-void server_uncheck(struct server *s)
-{
-	s->checked = false;
-	s->manual = 0;
-	s->deaf = false;
-	s->inbox = NULL;
-}
-
 void server_die(struct server *s)
 {
 	s->gone = true;
@@ -733,7 +725,7 @@ void server_stop(struct server *s)
 		if (s->inbox)
 			fail("%s was not taken", opcode_name(s->inbox->h.opcode));
 		s->deaf = false;
-		s->manual = 0;
+		s->manual = s->keep = 0;
 		server_drain(s);
 		server_quiet(s);
 	}
@@ -917,6 +909,8 @@ void client_send(struct client *c, uint32_t op, const int64_t *a,
 		fail("command of %zu bytes", len);
 	cmd.op = op;
 	cmd.len = len;
+	cmd.fail_nth = c->fail_nth;
+	c->fail_nth = 0;
 	memcpy(cmd.a, a, sizeof(cmd.a));
 	if (len)
 		memcpy(cmd.data, data, len);

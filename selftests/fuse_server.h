@@ -97,6 +97,7 @@ struct server {
 	/* to be changed at any time */
 	uint32_t open_flags;	/* FOPEN_* of the next FUSE_OPEN */
 	uint64_t manual;	/* opcodes (1 << nr) that the test takes */
+	uint32_t keep;		/* one more of them, of any number */
 	bool io;		/* serve FUSE_READ and FUSE_WRITE */
 	bool deaf;		/* receive nothing outside of take() */
 
@@ -127,6 +128,7 @@ struct client {
 	int pid;
 	int pidfd;
 	int wordsize;
+	uint32_t fail_nth;	/* for the next command: see fail-nth in proc */
 	struct client_answer answer;
 };
 
@@ -153,8 +155,6 @@ void server_die(struct server *s);
 const char *server_control(struct server *s, const char *name);
 /* Somebody else ends the connection */
 void server_abort(struct server *s);
-/* From now on what comes in is drained and no longer checked */
-void server_uncheck(struct server *s);
 
 struct request *server_take(struct server *s, uint32_t opcode);
 void server_quiet(struct server *s);
