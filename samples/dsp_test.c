@@ -83,6 +83,11 @@ static double now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
+static void nap(int ms)
+{
+	CHECK(poll(NULL, 0, ms) == 0);
+}
+
 static void nothing(int sig)
 {
 	(void)sig;
@@ -187,7 +192,7 @@ static void test_nonblock(void)
 	CHECK(ospace(fd).bytes == 0 && ospace(fd).fragments == 0);
 
 	/* It does not play before the trigger */
-	usleep(50000);
+	nap(50);
 	CHECK(ctl(fd, SNDCTL_DSP_GETODELAY, 0) == 4096);
 	start = now();
 	CHECK(ctl(fd, SNDCTL_DSP_SETTRIGGER, PCM_ENABLE_OUTPUT) ==
@@ -239,7 +244,7 @@ static void test_block(void)
 	pid = fork();
 	if (!pid)
 		_exit(write(fd, sound, 1) == 1);
-	usleep(200000);
+	nap(200);
 	CHECK(waitpid(pid, &status, WNOHANG) == 0);
 	kill(pid, SIGKILL);
 	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
@@ -283,7 +288,7 @@ static void test_close(void)
 	pid = fork();
 	if (!pid)
 		_exit(open(device, O_WRONLY) < 0);
-	usleep(200000);
+	nap(200);
 	kill(pid, SIGKILL);
 	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
 	fd = open_dsp(O_WRONLY);
@@ -339,7 +344,7 @@ static void test_mmap(void)
 	CHECK(fragments(fd, 3, 10) == -EINVAL);
 
 	/* The trigger starts it */
-	usleep(50000);
+	nap(50);
 	CHECK(optr(fd).bytes == 0);
 	CHECK(ctl(fd, SNDCTL_DSP_SETTRIGGER, 0) == 0);
 	start = now();
@@ -352,7 +357,7 @@ static void test_mmap(void)
 
 	/* It goes round and round, in real time */
 	bytes = ptr.bytes;
-	usleep(1000000);
+	nap(1000);
 	old = bytes / 1024;
 	ptr = optr(fd);
 	CHECK(ptr.bytes > 3 * 1024 && ptr.bytes > bytes);
@@ -364,11 +369,11 @@ static void test_mmap(void)
 	/* The trigger halts it */
 	CHECK(ctl(fd, SNDCTL_DSP_SETTRIGGER, 0) == 0);
 	bytes = optr(fd).bytes;
-	usleep(200000);
+	nap(200);
 	CHECK(optr(fd).bytes == bytes);
 	CHECK(ctl(fd, SNDCTL_DSP_SETTRIGGER, PCM_ENABLE_OUTPUT) ==
 	      PCM_ENABLE_OUTPUT);
-	usleep(50000);
+	nap(50);
 	CHECK(optr(fd).bytes > bytes);
 
 	/* And back to write(2), then to another ring */
@@ -411,7 +416,7 @@ static void test_mmap_killed(void)
 		ctl(fd, SNDCTL_DSP_SETTRIGGER, PCM_ENABLE_OUTPUT);
 		pause();
 	}
-	usleep(500000);
+	nap(500);
 	CHECK(waitpid(pid, &status, WNOHANG) == 0);
 	kill(pid, SIGKILL);
 	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));

@@ -145,11 +145,8 @@ static void play_mmap(void)
 
 	/* The card plays for a while after the tone, which must be silence */
 	while (played < (total_frames + rate / 10) * frame_size) {
-		struct timespec nap = {
-			.tv_nsec = 5e8 * space.fragsize / frame_size / rate,
-		};
-
-		nanosleep(&nap, NULL);
+		/* Half a fragment */
+		poll(NULL, 0, 500 * space.fragsize / frame_size / rate + 1);
 		if (ioctl(dsp, SNDCTL_DSP_GETOPTR, &ptr))
 			err(1, "%s: GETOPTR", device);
 		played += ((uint32_t)ptr.bytes - last) & INT32_MAX;
