@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * dsp_test - does a sound card behave as OSS says? For cuse_dsp, which must be
+ * test_dsp - does a sound card behave as OSS says? For cuse_dsp, which must be
  * running; a --no-mmap card is one on a kernel without FUSE buffers.
  *
  * Times are only checked for being too short: emulated machines are slow.
@@ -437,10 +437,10 @@ static const struct {
 	{ "block",		test_block, ALWAYS },
 	{ "sync",		test_sync, ALWAYS },
 	{ "close",		test_close, ALWAYS },
-	{ "mmap refused",	test_no_mmap, WITHOUT_MMAP },
-	{ "mmap arguments",	test_mmap_args, WITH_MMAP },
+	{ "mmap_refused",	test_no_mmap, WITHOUT_MMAP },
+	{ "mmap_arguments",	test_mmap_args, WITH_MMAP },
 	{ "mmap",		test_mmap, WITH_MMAP },
-	{ "mmap and killed",	test_mmap_killed, WITH_MMAP },
+	{ "mmap_killed",	test_mmap_killed, WITH_MMAP },
 };
 
 int main(int argc, char **argv)
@@ -454,7 +454,7 @@ int main(int argc, char **argv)
 			device = argv[i];
 		} else {
 			fprintf(stderr,
-				"usage: dsp_test [--no-mmap] [/dev/dsp]\n");
+				"usage: test_dsp [--no-mmap] [/dev/dsp]\n");
 			return 2;
 		}
 	}
@@ -463,13 +463,13 @@ int main(int argc, char **argv)
 	printf("TAP version 13\n1..%d\n", count);
 	for (int i = 0; i < count; i++) {
 		if (tests[i].when == (can_mmap ? WITHOUT_MMAP : WITH_MMAP)) {
-			printf("ok %d dsp: %s # SKIP %s mmap\n", i + 1,
+			printf("ok %d dsp.%s # SKIP %s mmap\n", i + 1,
 			       tests[i].name, can_mmap ? "with" : "without");
 			continue;
 		}
 		failed_here = 0;
 		tests[i].run();
-		printf("%s %d dsp: %s\n", failed_here ? "not ok" : "ok", i + 1,
+		printf("%s %d dsp.%s\n", failed_here ? "not ok" : "ok", i + 1,
 		       tests[i].name);
 		failed += failed_here != 0;
 	}
