@@ -586,11 +586,28 @@ static const struct file_operations fuse_buffer_file_fops = {
 #endif
 };
 
+static struct file *fuse_buffer_open(struct fuse_conn *fc,
+				     const struct fuse_buffer_open *arg)
+{
+	struct fuse_buffer *buffer;
+	struct file *file;
+
+	buffer = fuse_buffer_get(fc, arg->nodeid, arg->size);
+	if (IS_ERR(buffer))
+		return ERR_CAST(buffer);
+
+	file = fuse_buffer_file(buffer, O_RDWR, &fuse_buffer_file_fops, buffer);
+	if (IS_ERR(file))
+		fuse_buffer_put(buffer);
+	else
+		file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+
+	return file;
+}
+
 int fuse_ioctl_buffer_open(struct fuse_conn *fc, void __user *argp)
 {
 	struct fuse_buffer_open arg;
-	struct fuse_buffer *buffer;
-	struct file *file;
 
 	if (!fuse_has_feature(fc, FUSE_FEATURE_BUFFERS))
 		return -EOPNOTSUPP;
@@ -599,18 +616,7 @@ int fuse_ioctl_buffer_open(struct fuse_conn *fc, void __user *argp)
 	if (arg.flags & ~O_CLOEXEC || arg.padding)
 		return -EINVAL;
 
-	buffer = fuse_buffer_get(fc, arg.nodeid, arg.size);
-	if (IS_ERR(buffer))
-		return PTR_ERR(buffer);
-
-	file = fuse_buffer_file(buffer, O_RDWR, &fuse_buffer_file_fops, buffer);
-	if (IS_ERR(file)) {
-		fuse_buffer_put(buffer);
-		return PTR_ERR(file);
-	}
-	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
-
-	return FD_ADD(arg.flags, file);
+	return FD_ADD(arg.flags & O_CLOEXEC, fuse_buffer_open(fc, &arg));
 }
 
 /**

@@ -114,6 +114,8 @@ static int fuse_mapping_release(struct inode *inode, struct file *file)
 
 static const struct file_operations fuse_mapping_fops = {
 	.owner		= THIS_MODULE,
+	/* For msync(2), as there is nothing to sync to */
+	.fsync		= noop_fsync,
 	.release	= fuse_mapping_release,
 };
 
