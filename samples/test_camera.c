@@ -297,47 +297,46 @@ static void test_nonblock_by_open(int fd)
 	CHECK_ERROR(dqbuf(other, &b), EAGAIN);
 }
 
-static void no_op(int sig)
+static volatile sig_atomic_t signals;
+
+static void count_signal(int sig)
 {
 	(void)sig;
+	signals++;
 }
 
-static void *queue_later(void *fd)
+/* In a thread that blocks the signal: it is for the one that waits */
+static void *signal_and_queue(void *fd)
 {
-	usleep(600000);
+	usleep(200000);
+	kill(getpid(), SIGUSR1);
+	usleep(400000);
 	qbuf((intptr_t)fd, 0);
 	return NULL;
 }
 
 static void interrupt(int fd, int flags, bool restarts)
 {
-	struct sigaction sa = { .sa_handler = no_op, .sa_flags = flags };
-	struct sigevent event = {
-		.sigev_notify = SIGEV_SIGNAL,
-		.sigev_signo = SIGUSR1,
-	};
-	struct itimerspec in = { .it_value.tv_nsec = 200000000 };
+	struct sigaction sa = { .sa_handler = count_signal, .sa_flags = flags };
 	struct v4l2_buffer b;
 	pthread_t thread;
 	struct map m[2];
-	timer_t timer;
 	sigset_t set;
 
 	CHECK(begin(fd, m));
 	CHECK(drain(fd));
 	CHECK(!sigaction(SIGUSR1, &sa, NULL));
-	CHECK(!timer_create(CLOCK_MONOTONIC, &event, &timer));
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	CHECK(!pthread_create(&thread, NULL, queue_later,
+	CHECK(!pthread_create(&thread, NULL, signal_and_queue,
 			      (void *)(intptr_t)fd));
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	CHECK(!timer_settime(timer, 0, &in, NULL));
 	if (restarts)
 		CHECK(!dqbuf(fd, &b));
 	else
 		CHECK_ERROR(dqbuf(fd, &b), EINTR);
+	CHECK(signals == 1);
 	pthread_join(thread, NULL);
 }
 
@@ -447,7 +446,7 @@ static void test_munmap_order(int fd)
 	CHECK(other >= 0);
 	CHECK(!set_format(fd, V4L2_PIX_FMT_YUYV, 160, 120));
 	CHECK(reqbufs(fd, 2) == 2);
-	for (i = 0; i < 500; i++) {
+	for (i = 0; i < 200; i++) {
 		CHECK(map_buffer(other, 1, &m));
 		CHECK(!munmap(m.mem, m.len));
 		CHECK(!bufcall(other, VIDIOC_QUERYBUF, 1, &b));
@@ -698,6 +697,10 @@ int main(int argc, char **argv)
 
 	if (argc > 1)
 		device = argv[1];
+	if (usleep(1)) {
+		printf("TAP version 13\n1..0 # SKIP no CONFIG_COMPAT_32BIT_TIME\n");
+		return 4;
+	}
 	printf("TAP version 13\n1..%u\n", n);
 	for (i = 0; i < n; i++) {
 		fflush(stdout);
