@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * /dev/hello: a page of memory that all who map it share with this server,
- * which writes the time into it.  Try: hello_mmap & hexdump -C by mmap.
+ * which writes the time into it.  A client, in Python:
+ *
+ *	import mmap, os
+ *	print(mmap.mmap(os.open("/dev/hello", os.O_RDWR), 4096).readline())
  */
 #include <errno.h>
 #include <stdio.h>

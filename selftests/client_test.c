@@ -329,6 +329,7 @@ FUSE_TEST(cuse_release, close_does_not_wait)
 	S->deaf = true;
 	EXPECT_EQ(0, call(C, CLIENT_CLOSE, fd));
 	take_release(_metadata, S, O_RDWR | O_NONBLOCK, 0);
+	S->deaf = false;
 	fd = client_open(C, S, O_RDONLY);
 	S->deaf = true;
 	EXPECT_EQ(0, call(C, CLIENT_CLOSE, fd));

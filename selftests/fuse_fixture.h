@@ -45,6 +45,7 @@ static inline void fixture_stop(struct server *s, struct client *c, bool failed)
 	if (failed) {
 		server_die(s);
 	} else {
+		server_check(s);
 		client_exit(c);
 		server_stop(s);
 	}

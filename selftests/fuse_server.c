@@ -248,9 +248,17 @@ int server_reply(struct server *s, struct request *r, int error,
 		.unique = r->h.unique,
 	};
 	struct iovec iov[2] = { { &h, sizeof(h) }, { (void *)data, len } };
+	const struct fuse_open_out *open = data;
 	struct server_map *m = NULL;
+	struct server_file *f;
 	int err;
 
+	if (r->h.opcode == FUSE_OPEN && !error && len == sizeof(*open)) {
+		f = calloc(1, sizeof(*f));
+		f->fh = s->fh = open->fh;
+		f->next = s->files;
+		s->files = f;
+	}
 	/* before sending: the FUSE_MUNMAP may be there at once */
 	if (r->h.opcode == FUSE_MMAP && !error && len == sizeof(*out) &&
 	    out->nodeid) {
@@ -312,11 +320,7 @@ static void reply_open(struct server *s, struct request *r)
 		.fh = ++fh,
 		.open_flags = s->open_flags,
 	};
-	struct server_file *f = calloc(1, sizeof(*f));
 
-	f->fh = s->fh = fh;
-	f->next = s->files;
-	s->files = f;
 	reply(s, r, &out, sizeof(out));
 }
 
@@ -717,13 +721,21 @@ static void server_drain(struct server *s)
 	}
 }
 
+void server_check(struct server *s)
+{
+	if (s->checked && s->inbox)
+		fail("%s was not taken", opcode_name(s->inbox->h.opcode));
+	s->deaf = false;
+	s->manual = s->keep = 0;
+	if (s->checked)
+		server_quiet(s);
+}
+
 void server_stop(struct server *s)
 {
 	struct server **p;
 
 	if (s->fd >= 0 && s->checked) {
-		if (s->inbox)
-			fail("%s was not taken", opcode_name(s->inbox->h.opcode));
 		s->deaf = false;
 		s->manual = s->keep = 0;
 		server_drain(s);
@@ -1037,7 +1049,7 @@ void client_sleeps(struct client *c)
 		state = strrchr(text, ')') + 2;
 		if (*state == 'S' || *state == 'D')
 			return;
-		serve_until(-1, 10);
+		poll(NULL, 0, 10);
 	} while (now_ms() < end);
 	fail("client %d is not asleep but %c", c->pid, *state);
 }

@@ -14,7 +14,7 @@
  * call() starts, serves what a file system must have (LOOKUP, OPEN, FLUSH,
  * RELEASE, ...) and ends; any other request that wants a reply fails the test.
  * Those that want none (FUSE_MUNMAP, FUSE_INTERRUPT, ...) are kept for take();
- * what is left over at server_stop() fails the test.
+ * what is left over at server_check() fails the test.
  *
  * In every test it is checked that each FUSE_MMAP that was answered with a
  * nodeid gets exactly one FUSE_MUNMAP with its fields, before the FUSE_RELEASE
@@ -148,6 +148,9 @@ const char *test_dir(void);
 void test_end(void);
 
 const char *server_start(struct server *s);
+/* Nothing was received that the test did not take; before the clients end */
+void server_check(struct server *s);
+/* All that clients had has come back; after their end */
 void server_stop(struct server *s);
 /* The server dies: the device is closed, without a word */
 void server_die(struct server *s);
