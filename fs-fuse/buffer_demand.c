@@ -45,9 +45,8 @@ static void fuse_fill_put(struct fuse_fill *fill)
 	if (!refcount_dec_and_test(&fill->count))
 		return;
 
-	for (unsigned int i = 0; i < fill->ap.num_folios; i++)
-		if (fill->ap.folios[i])
-			folio_put(fill->ap.folios[i]);
+	while (fill->ap.num_folios)
+		folio_put(fill->ap.folios[--fill->ap.num_folios]);
 	kfree(fill->ap.folios);
 	kfree(fill);
 }
@@ -127,7 +126,9 @@ static void fuse_fill_end(struct fuse_args *args, int error)
 		} else {
 			fuse_fill_erase(buffer, index, fill);
 		}
+		folio_put(folio);
 	}
+	fill->ap.num_folios = 0;
 
 	/* Pairs with smp_load_acquire() in fuse_fill_over() */
 	smp_store_release(&fill->done, true);
@@ -295,7 +296,7 @@ retry:
 		goto retry;
 	}
 
-	if (fault_flag_allow_retry_first(vmf->flags)) {
+	if (vmf->flags & FAULT_FLAG_ALLOW_RETRY) {
 		if (!(vmf->flags & FAULT_FLAG_RETRY_NOWAIT)) {
 			get_file(file);
 			release_fault_lock(vmf);
