@@ -49,7 +49,7 @@ lock()
 # file_hash PATH...: one hash over names and contents of all files below
 file_hash()
 {
-	find "$@" -type f -print0 2>/dev/null | sort -z |
+	{ find "$@" -type f -print0 2>/dev/null || :; } | sort -z |
 		xargs -0r sha256sum | sed "s|$TOP/||" | sha256sum | cut -d' ' -f1
 }
 
