@@ -188,15 +188,18 @@ out:
 
 /*
  * Ask the server for a page, and for some after it, unless somebody has asked
- * already.  The caller gets a reference.
+ * already.  The error that somebody got is only for those who have @waited, not
+ * for who comes later.  The caller gets a reference.
  */
-static struct fuse_fill *fuse_fill_start(struct fuse_mapping *m, pgoff_t index)
+static struct fuse_fill *fuse_fill_start(struct fuse_mapping *m, pgoff_t index,
+					 bool waited)
 {
 	struct fuse_buffer *buffer = m->buffer;
 	struct address_space *mapping = buffer->file->f_mapping;
 	unsigned int nr = fuse_fill_window(m, index);
 	struct fuse_args_pages *ap;
 	struct fuse_fill *fill;
+	bool failed;
 	unsigned int i;
 	int err;
 
@@ -205,9 +208,14 @@ again:
 	fill = xa_load(&buffer->fills, index);
 	if (fill)
 		refcount_inc(&fill->count);
+	failed = fill && fill->failed;
 	xa_unlock(&buffer->fills);
-	if (fill)
+	if (fill && (!failed || waited))
 		return fill;
+	if (fill) {
+		fuse_fill_erase(buffer, index, fill);
+		fuse_fill_put(fill);
+	}
 
 	fill = fuse_fill_alloc(m, index, nr);
 	if (!fill)
@@ -259,6 +267,7 @@ again:
 /* Has the reply come, or the page been stored to or invalidated? */
 static bool fuse_fill_over(struct fuse_fill *fill, pgoff_t index)
 {
+	/* Pairs with smp_store_release() in fuse_fill_end() */
 	return smp_load_acquire(&fill->done) ||
 		xa_load(&fill->buffer->fills, index) != fill;
 }
@@ -282,18 +291,14 @@ retry:
 		return VM_FAULT_LOCKED;
 	}
 
-	fill = fuse_fill_start(m, pgoff);
+	fill = fuse_fill_start(m, pgoff, vmf->flags & FAULT_FLAG_TRIED);
 	if (IS_ERR(fill))
 		return vmf_error(PTR_ERR(fill));
 
+	/* Pairs with smp_store_release() in fuse_fill_end() */
 	if (smp_load_acquire(&fill->done) && fill->failed) {
-		/* It is for those who have waited, others ask again */
-		if (!(vmf->flags & FAULT_FLAG_TRIED))
-			fuse_fill_erase(m->buffer, pgoff, fill);
 		fuse_fill_put(fill);
-		if (vmf->flags & FAULT_FLAG_TRIED)
-			return VM_FAULT_SIGBUS;
-		goto retry;
+		return VM_FAULT_SIGBUS;
 	}
 
 	if (vmf->flags & FAULT_FLAG_ALLOW_RETRY) {
@@ -306,7 +311,8 @@ retry:
 			fput(file);
 		}
 		fuse_fill_put(fill);
-		return VM_FAULT_RETRY;
+		/* Only after a major fault it is known who has waited */
+		return VM_FAULT_RETRY | VM_FAULT_MAJOR;
 	}
 
 	err = wait_event_killable(fill->wait, fuse_fill_over(fill, pgoff));

@@ -19,10 +19,10 @@ FUSE_FIXTURE(dirty, FUSE_FEATURE_BUFFERS);
 #define PAGES	32
 #define SIZE	(PAGES * P)
 
-#define map_logged(c, fd, ...) \
-	map(c, S, fd, .fh = S->fh, .len = SIZE, .prot = RW, .flags = MAP_SHARED, \
-	    .out = { .nodeid = BUF(1), .size = SIZE, .flags = FUSE_BUFFER_LOG }, \
-	    ##__VA_ARGS__)
+#define map_with(fd, map_flags, buffer_flags) \
+	map(C, S, fd, .fh = S->fh, .len = SIZE, .prot = RW, .flags = map_flags, \
+	    .out = { .nodeid = BUF(1), .size = SIZE, .flags = buffer_flags })
+#define map_logged(fd)	map_with(fd, MAP_SHARED, FUSE_BUFFER_LOG)
 
 static int logged_open(struct server *s, uint64_t size)
 {
@@ -60,7 +60,7 @@ static uint64_t dirty(int fd, uint64_t *since)
 FUSE_TEST(dirty, written_pages)
 {
 	int fd = client_open(C, S, O_RDWR), buf;
-	int64_t p = map_logged(C, fd);
+	int64_t p = map_logged(fd);
 	uint64_t since = 0;
 
 	ASSERT_LT(0, p);
@@ -82,7 +82,7 @@ FUSE_TEST(dirty, written_pages)
 FUSE_TEST(dirty, reads_and_the_server_are_not_reported)
 {
 	int fd = client_open(C, S, O_RDWR), buf;
-	int64_t p = map_logged(C, fd);
+	int64_t p = map_logged(fd);
 	char data[P], *mem;
 	uint64_t since = 0;
 
@@ -111,7 +111,7 @@ FUSE_TEST(dirty, reads_and_the_server_are_not_reported)
 FUSE_TEST(dirty, two_watchers)
 {
 	int fd = client_open(C, S, O_RDWR), a, b;
-	int64_t p = map_logged(C, fd);
+	int64_t p = map_logged(fd);
 	uint64_t sa = 0, sb = 0;
 
 	ASSERT_LT(0, p);
@@ -134,7 +134,7 @@ FUSE_TEST(dirty, two_watchers)
 FUSE_TEST(dirty, write_then)
 {
 	int fd = client_open(C, S, O_RDWR), buf;
-	int64_t p = map_logged(C, fd), q;
+	int64_t p = map_logged(fd), q;
 	struct client child;
 	uint64_t since = 0;
 
@@ -177,12 +177,13 @@ FUSE_TEST(dirty, write_then)
 	client_exec(C);
 	EXPECT_EQ(PAGE_BIT(5), dirty(buf, &since));
 	EXPECT_EQ(0, dirty(buf, &since));
+	take_munmap(S, S->fh, BUF(1), 0, SIZE);
 }
 
 FUSE_TEST(dirty, private_mappings_are_not_reported)
 {
 	int fd = client_open(C, S, O_RDWR), buf;
-	int64_t p = map_logged(C, fd, .flags = MAP_PRIVATE);
+	int64_t p = map_with(fd, MAP_PRIVATE, FUSE_BUFFER_LOG);
 	uint64_t since = 0;
 
 	ASSERT_LT(0, p);
@@ -195,7 +196,7 @@ FUSE_TEST(dirty, private_mappings_are_not_reported)
 FUSE_TEST(dirty, kernel_writes)
 {
 	int fd = client_open(C, S, O_RDWR), buf, zero;
-	int64_t p = map_logged(C, fd);
+	int64_t p = map_logged(fd);
 	uint64_t since = 0;
 
 	ASSERT_LT(0, p);
@@ -213,7 +214,7 @@ FUSE_TEST(dirty, kernel_writes)
 FUSE_TEST(dirty, partial_answers)
 {
 	int fd = client_open(C, S, O_RDWR), buf, i;
-	int64_t p = map_logged(C, fd);
+	int64_t p = map_logged(fd);
 	struct fuse_buffer_range range;
 	struct fuse_buffer_dirty arg = {
 		.ranges = (uintptr_t)&range, .count = 1,
@@ -245,7 +246,7 @@ FUSE_TEST(dirty, partial_answers)
 FUSE_TEST(dirty, poll)
 {
 	int fd = client_open(C, S, O_RDWR), buf;
-	int64_t p = map_logged(C, fd);
+	int64_t p = map_logged(fd);
 	struct pollfd pfd;
 	uint64_t since = 0;
 	pid_t pid;
@@ -274,7 +275,7 @@ FUSE_TEST(dirty, poll)
 FUSE_TEST(dirty, dropped_pages)
 {
 	int fd = client_open(C, S, O_RDWR), buf;
-	int64_t p = map_logged(C, fd);
+	int64_t p = map_logged(fd);
 	uint64_t since = 0;
 
 	ASSERT_LT(0, p);
@@ -306,14 +307,14 @@ static int retrieve_dirty(struct server *s, uint64_t offset, uint32_t len,
 		char *data = r->body + sizeof(r->retrieve);		\
 		EXPECT_EQ((uint64_t)(pos), r->retrieve.offset);		\
 		EXPECT_EQ((len), r->retrieve.size);			\
-		if (len)						\
+		if (r->retrieve.size)					\
 			EXPECT_EQ(byte, data[0]);			\
 	} while (0)
 
 FUSE_TEST(dirty, retrieve)
 {
 	int fd = client_open(C, S, O_RDWR), buf;
-	int64_t p = map_logged(C, fd);
+	int64_t p = map_logged(fd);
 	uint64_t since = 0;
 
 	ASSERT_LT(0, p);
@@ -409,9 +410,7 @@ FUSE_TEST(dirty, filled_on_demand)
 	char data[P];
 	int64_t p;
 
-	p = map_logged(C, fd, .out = { .nodeid = BUF(1), .size = SIZE,
-				       .flags = FUSE_BUFFER_LOG |
-						FUSE_BUFFER_DEMAND });
+	p = map_with(fd, MAP_SHARED, FUSE_BUFFER_LOG | FUSE_BUFFER_DEMAND);
 	ASSERT_LT(0, p);
 	buf = logged_open(S, 0);
 	ASSERT_LE(0, buf);
