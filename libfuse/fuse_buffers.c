@@ -390,7 +390,10 @@ int fuse_buffers_inval(struct fuse_buffers *fb, uint64_t nodeid,
  * Retrieve
  */
 
-/* Ask for the next piece of @r; if that fails, @r is the caller's again */
+/*
+ * Ask for the next piece of @r.  If that fails, @r is the caller's again, unless
+ * fuse_buffers_detach() ends it, which counts as success.
+ */
 static int retrieve_send(struct fuse_buffers *fb, struct retrieve *r)
 {
 	struct fuse_notify_retrieve_out out = {
@@ -410,9 +413,12 @@ static int retrieve_send(struct fuse_buffers *fb, struct retrieve *r)
 	err = notify(fb, FUSE_NOTIFY_RETRIEVE, &out, sizeof(out), NULL, 0);
 	if (err) {
 		pthread_mutex_lock(&fb->lock);
-		for (p = &fb->retrieves; *p != r; p = &(*p)->next)
+		for (p = &fb->retrieves; *p && *p != r; p = &(*p)->next)
 			;
-		*p = r->next;
+		if (*p)
+			*p = r->next;
+		else
+			err = 0;
 		pthread_mutex_unlock(&fb->lock);
 	}
 	return err;
@@ -453,8 +459,13 @@ static void retrieve_reply(struct fuse_buffers *fb,
 	r->offset += arg->size;
 	r->len -= arg->size;
 
-	err = r->len ? retrieve_send(fb, r) : 0;
-	if (err || !r->len)
+	if (!r->len) {
+		retrieve_end(r, 0);
+		return;
+	}
+	/* if that goes well, another thread may have ended it by now */
+	err = retrieve_send(fb, r);
+	if (err)
 		retrieve_end(r, err);
 }
 

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,8 +46,8 @@
 #define NODE(n)		(FUSE_BUFFER_NODEID | (n))
 #define DO(job)		_IOWR('T', job, int)
 
-enum job { MMAPS, MUNMAPS, INTERRUPTS, LAST_LEN, STORE, STORE_BIG, STOREV,
-	   RETRIEVE, RETRIEVE_ASYNC, RETRIEVE_LOOP, RETRIEVE_END,
+enum job { MMAPS, MUNMAPS, WAITING, INTERRUPTS, LAST_LEN, STORE, STORE_BIG,
+	   STOREV, RETRIEVE, RETRIEVE_ASYNC, RETRIEVE_LOOP, RETRIEVE_END,
 	   RETRIEVE_NONE, INVAL, OPEN, MAP, BIND, UNBIND, OWN_RETRIEVE,
 	   NONBLOCK, POLL_NONBLOCK, CLIENT_WROTE };
 
@@ -54,8 +55,7 @@ static struct fuse_buffers *fb;
 static struct fuse_session *session;
 static bool is_cuse, is_mt;
 
-static int mmaps, munmaps, interrupts, poll_nonblock;
-static unsigned long last_len;
+static atomic_int mmaps, munmaps, waiting, interrupts, poll_nonblock, last_len;
 static char *big;
 
 /*
@@ -108,6 +108,7 @@ static void server_mmap(fuse_req_t req, fuse_ino_t ino,
 		run_thread(reply_later, req);
 		break;
 	case AT_NEVER:
+		waiting++;
 		fuse_req_interrupt_func(req, on_interrupt, NULL);
 		break;
 	default:
@@ -222,7 +223,7 @@ static int map_buffer(void)
 	return 0;
 }
 
-static int own_retrieve_done;
+static atomic_int own_retrieve_done;
 
 static void retrieve_reply(fuse_req_t req, void *cookie, fuse_ino_t ino,
 			   off_t offset, struct fuse_bufvec *bufv)
@@ -274,6 +275,8 @@ static int do_job(enum job job)
 		return mmaps;
 	case MUNMAPS:
 		return munmaps;
+	case WAITING:
+		return waiting;
 	case INTERRUPTS:
 		return interrupts;
 	case LAST_LEN:
@@ -503,6 +506,7 @@ static int serve_fuse(const char *dir)
 	if (fuse_buffers_store(fb, NODE(1), 0, "x", 1) != -ENOTCONN)
 		res = -EBADMSG;
 	fuse_remove_signal_handlers(session);
+	fuse_session_unmount(session);
 	fuse_session_destroy(session);
 	/* a signal's number is no failure */
 	return res < 0;
@@ -576,11 +580,13 @@ static void client(int fd)
 		map(fd, PAGE, AT_NEVER);
 		_exit(0);
 	}
-	usleep(200000);
+	for (i = 0; i < 500 && !job(fd, WAITING); i++)
+		usleep(10000);
+	usleep(100000);
 	kill(pid, SIGKILL);
 	RESULT(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status),
 	       "mmap_killed");
-	for (i = 0; i < 100 && !job(fd, INTERRUPTS); i++)
+	for (i = 0; i < 500 && !job(fd, INTERRUPTS); i++)
 		usleep(10000);
 	RESULT(job(fd, INTERRUPTS) == 1, "mmap_interrupt");
 

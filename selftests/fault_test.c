@@ -41,6 +41,9 @@ static const char *inject_slab(void)
 		return "no failslab";
 	write_text("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
 	write_text("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+	/* no stacks of faults that are wanted */
+	write_text("/sys/kernel/debug/failslab/verbose", "0");
+	write_text("/sys/kernel/debug/fail_page_alloc/verbose", "0");
 	return NULL;
 }
 

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -212,6 +213,79 @@ static int dev_send(struct server *s, const struct iovec *iov, int n)
 static const struct transport dev_transport = {
 	.receive = dev_receive,
 	.send = dev_send,
+};
+
+/*
+ * Transport: splice(2), as libfuse uses it, which moves references to pages:
+ * those of the message when receiving, those of our memory when sending.
+ */
+
+static void need_pipe(struct server *s)
+{
+	if (s->pipe[1] > 0)
+		return;
+	if (pipe2(s->pipe, O_CLOEXEC) ||
+	    fcntl(s->pipe[1], F_SETPIPE_SZ, 1 << 20) < 0)
+		fail("pipe: %s", strerror(errno));
+}
+
+static ssize_t splice_receive(struct server *s, void *buf, size_t size)
+{
+	ssize_t n;
+
+	need_pipe(s);
+	n = splice(s->fd, NULL, s->pipe[1], NULL, size, 0);
+	if (n < 0)
+		return -errno;
+	if (read(s->pipe[0], buf, n) != n)
+		fail("pipe: %s", strerror(errno));
+	return n;
+}
+
+static int splice_send(struct server *s, const struct iovec *iov, int n)
+{
+	char rest[PIPE_BUF];
+	size_t total = 0, len = 0;
+	ssize_t ret;
+	int i, err = 0;
+
+	need_pipe(s);
+	for (i = 0; i < n; i++)
+		total += iov[i].iov_len;
+	while (len < total && !err) {
+		struct iovec left[3];
+		size_t skip = len;
+		int m = 0;
+
+		for (i = 0; i < n; i++) {
+			size_t from = skip < iov[i].iov_len ? skip :
+							      iov[i].iov_len;
+
+			skip -= from;
+			if (from == iov[i].iov_len)
+				continue;
+			left[m].iov_base = (char *)iov[i].iov_base + from;
+			left[m++].iov_len = iov[i].iov_len - from;
+		}
+		ret = vmsplice(s->pipe[1], left, m, SPLICE_F_NONBLOCK);
+		if (ret < 0)
+			err = -errno;
+		else
+			len += ret;
+	}
+	if (!err && splice(s->pipe[0], NULL, s->fd, NULL, total, 0) < 0)
+		err = -errno;
+	/* what was refused is still there */
+	fcntl(s->pipe[0], F_SETFL, O_NONBLOCK);
+	while (read(s->pipe[0], rest, sizeof(rest)) > 0)
+		;
+	fcntl(s->pipe[0], F_SETFL, 0);
+	return err;
+}
+
+const struct transport splice_transport = {
+	.receive = splice_receive,
+	.send = splice_send,
 };
 
 static struct request *receive(struct server *s)
@@ -753,6 +827,10 @@ void server_stop(struct server *s)
 			*p = s->next;
 			break;
 		}
+	if (s->pipe[1] > 0) {
+		close(s->pipe[0]);
+		close(s->pipe[1]);
+	}
 	free(s->buf);
 	s->buf = NULL;
 }

@@ -74,6 +74,9 @@ struct transport {
 	int (*send)(struct server *s, const struct iovec *iov, int n);
 };
 
+/* The default is read(2) and write(2) */
+extern const struct transport splice_transport;
+
 /* What the server believes to be mapped, or open */
 struct server_file {
 	struct server_file *next;
@@ -121,6 +124,7 @@ struct server {
 	struct server_map *maps;
 	size_t bufsize;
 	char *buf;
+	int pipe[2];		/* of splice_transport */
 };
 
 struct client {
