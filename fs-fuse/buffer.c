@@ -88,10 +88,10 @@ void fuse_buffers_free(struct fuse_conn *fc)
 		fuse_buffers_put(fc->buffers);
 }
 
-static void fuse_buffer_uncharge(struct fuse_buffer *buffer)
+static void fuse_buffer_uncharge(struct fuse_buffer *buffer,
+				 unsigned long pages)
 {
 	struct fuse_buffers *buffers = buffer->buffers;
-	unsigned long pages = buffer->size >> PAGE_SHIFT;
 
 	atomic_long_sub(pages, &buffer->user->locked_vm);
 	spin_lock(&buffers->lock);
@@ -101,13 +101,14 @@ static void fuse_buffer_uncharge(struct fuse_buffer *buffer)
 
 /*
  * The memory cannot be reclaimed, so the server's user is charged for it as if
- * it was locked: by size, that the server knows at once what it can have.
+ * it was locked: by size, that the server knows at once what it can have; but a
+ * buffer that is filled on demand, which may be larger than memory as the server
+ * can drop pages, by the pages that are present.
  */
-static int fuse_buffer_charge(struct fuse_buffer *buffer)
+static int fuse_buffer_charge(struct fuse_buffer *buffer, u64 pages)
 {
 	struct fuse_buffers *buffers = buffer->buffers;
 	u64 limit = READ_ONCE(fuse_max_buffer_pages);
-	u64 pages = buffer->size >> PAGE_SHIFT;
 	unsigned long locked;
 
 	if (pages > limit)
@@ -126,12 +127,19 @@ static int fuse_buffer_charge(struct fuse_buffer *buffer)
 	    capable(CAP_IPC_LOCK))
 		return 0;
 
-	fuse_buffer_uncharge(buffer);
+	fuse_buffer_uncharge(buffer, pages);
 	return -ENOMEM;
+}
+
+/* Pages that are charged with the buffer, and stay so as long as it lives */
+static unsigned long fuse_buffer_fixed_pages(struct fuse_buffer *buffer)
+{
+	return buffer->flags & FUSE_BUFFER_DEMAND ? 0 : buffer->size >> PAGE_SHIFT;
 }
 
 static void fuse_buffer_free(struct fuse_buffer *buffer)
 {
+	fuse_dirty_log_free(buffer);
 	free_uid(buffer->user);
 	fuse_buffers_put(buffer->buffers);
 	kfree_rcu(buffer, rcu);
@@ -141,10 +149,13 @@ static void fuse_buffer_free(struct fuse_buffer *buffer)
 static int fuse_buffer_release(struct inode *inode, struct file *file)
 {
 	struct fuse_buffer *buffer = file->private_data;
+	unsigned long pages = buffer->flags & FUSE_BUFFER_DEMAND ?
+		inode->i_mapping->nrpages : buffer->size >> PAGE_SHIFT;
 
 	trace_fuse_buffer_drop(buffer, 0, buffer->size);
+	fuse_demand_forget(buffer, 0, ULONG_MAX);
 	truncate_inode_pages(inode->i_mapping, 0);
-	fuse_buffer_uncharge(buffer);
+	fuse_buffer_uncharge(buffer, pages);
 	fuse_buffer_free(buffer);
 
 	return 0;
@@ -155,14 +166,22 @@ static const struct file_operations fuse_buffer_fops = {
 	.release	= fuse_buffer_release,
 };
 
+/* The memory has failed */
+static int fuse_buffer_error_remove_folio(struct address_space *mapping,
+					  struct folio *folio)
+{
+	fuse_buffer_remove_folio(mapping->host->i_private, folio);
+	return 0;
+}
+
 static const struct address_space_operations fuse_buffer_aops = {
 	.dirty_folio		= noop_dirty_folio,
 	.migrate_folio		= filemap_migrate_folio,
-	.error_remove_folio	= generic_error_remove_folio,
+	.error_remove_folio	= fuse_buffer_error_remove_folio,
 };
 
 static struct fuse_buffer *fuse_buffer_alloc(struct fuse_buffers *buffers,
-					     u64 nodeid, u64 size)
+					     u64 nodeid, u64 size, u32 flags)
 {
 	struct fuse_buffer *buffer;
 	struct inode *inode;
@@ -175,12 +194,20 @@ static struct fuse_buffer *fuse_buffer_alloc(struct fuse_buffers *buffers,
 
 	buffer->nodeid = nodeid;
 	buffer->size = size;
+	buffer->flags = flags;
+	xa_init(&buffer->fills);
 	refcount_set(&buffer->count, 1);
 	refcount_inc(&buffers->count);
 	buffer->buffers = buffers;
 	buffer->user = get_current_user();
 
-	err = fuse_buffer_charge(buffer);
+	if (flags & FUSE_BUFFER_LOG) {
+		err = fuse_dirty_log_alloc(buffer);
+		if (err)
+			goto out_free;
+	}
+
+	err = fuse_buffer_charge(buffer, fuse_buffer_fixed_pages(buffer));
 	if (err)
 		goto out_free;
 
@@ -192,6 +219,7 @@ static struct fuse_buffer *fuse_buffer_alloc(struct fuse_buffers *buffers,
 	}
 
 	inode = file_inode(file);
+	inode->i_private = buffer;
 	inode->i_mode |= S_IFREG;
 	i_size_write(inode, size);
 	inode->i_mapping->a_ops = &fuse_buffer_aops;
@@ -201,7 +229,7 @@ static struct fuse_buffer *fuse_buffer_alloc(struct fuse_buffers *buffers,
 	return buffer;
 
 out_uncharge:
-	fuse_buffer_uncharge(buffer);
+	fuse_buffer_uncharge(buffer, fuse_buffer_fixed_pages(buffer));
 out_free:
 	fuse_buffer_free(buffer);
 	return ERR_PTR(err);
@@ -236,13 +264,15 @@ struct fuse_buffer *fuse_buffer_find(struct fuse_conn *fc, u64 nodeid)
  * @fc: the connection
  * @nodeid: name of the buffer
  * @size: its size in bytes, page aligned; 0 if it must exist
+ * @flags: FUSE_BUFFER_*
  *
  * The current task is charged for a new buffer.
  *
  * Return: the buffer, to be put by the caller, or the errors that are
  * documented at &struct fuse_buffer_open.
  */
-struct fuse_buffer *fuse_buffer_get(struct fuse_conn *fc, u64 nodeid, u64 size)
+struct fuse_buffer *fuse_buffer_get(struct fuse_conn *fc, u64 nodeid, u64 size,
+				    u32 flags)
 {
 	struct fuse_buffers *buffers;
 	struct fuse_buffer *buffer;
@@ -263,7 +293,7 @@ struct fuse_buffer *fuse_buffer_get(struct fuse_conn *fc, u64 nodeid, u64 size)
 
 	buffer = fuse_buffer_find(fc, nodeid);
 	if (buffer) {
-		if (!size || size == buffer->size)
+		if (!size || (size == buffer->size && flags == buffer->flags))
 			return buffer;
 		fuse_buffer_put(buffer);
 		return ERR_PTR(-EEXIST);
@@ -271,7 +301,7 @@ struct fuse_buffer *fuse_buffer_get(struct fuse_conn *fc, u64 nodeid, u64 size)
 	if (!size)
 		return ERR_PTR(-ENOENT);
 
-	buffer = fuse_buffer_alloc(buffers, nodeid, size);
+	buffer = fuse_buffer_alloc(buffers, nodeid, size, flags);
 	if (IS_ERR(buffer))
 		return buffer;
 
@@ -343,39 +373,73 @@ struct file *fuse_buffer_file(struct fuse_buffer *buffer, int flags,
 	return file;
 }
 
-/* On success @folio is locked */
-static int fuse_buffer_add_folio(struct address_space *mapping,
-				 struct folio *folio, pgoff_t index)
+/**
+ * fuse_buffer_add_folio - add a page to a buffer
+ * @buffer: the buffer
+ * @folio: the page, filled
+ * @index: where
+ *
+ * Return: 0, with @folio locked, or -errno.
+ */
+int fuse_buffer_add_folio(struct fuse_buffer *buffer, struct folio *folio,
+			  pgoff_t index)
 {
+	struct address_space *mapping = buffer->file->f_mapping;
+	bool demand = buffer->flags & FUSE_BUFFER_DEMAND;
 	int err;
+
+	if (demand) {
+		err = fuse_buffer_charge(buffer, 1);
+		if (err)
+			return err;
+	}
 
 	folio_mark_uptodate(folio);
 	err = filemap_add_folio(mapping, folio, index,
 				mapping_gfp_mask(mapping));
 	if (!err)
 		folio_mark_dirty(folio);
+	else if (demand)
+		fuse_buffer_uncharge(buffer, 1);
 
 	return err;
 }
 
-static vm_fault_t fuse_buffer_fault(struct vm_fault *vmf)
+/**
+ * fuse_buffer_remove_folio - drop a page from a buffer and from all mappings
+ * @buffer: the buffer
+ * @folio: the page, locked; nothing happens if it is no longer the buffer's
+ */
+void fuse_buffer_remove_folio(struct fuse_buffer *buffer, struct folio *folio)
+{
+	if (!generic_error_remove_folio(buffer->file->f_mapping, folio) &&
+	    buffer->flags & FUSE_BUFFER_DEMAND)
+		fuse_buffer_uncharge(buffer, 1);
+}
+
+vm_fault_t fuse_buffer_fault(struct vm_fault *vmf)
 {
 	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+	struct fuse_buffer *buffer = mapping->host->i_private;
 	struct folio *folio;
 	int err;
 
-	if (vmf->pgoff >= i_size_read(mapping->host) >> PAGE_SHIFT)
+	if (vmf->pgoff >= buffer->size >> PAGE_SHIFT)
 		return VM_FAULT_SIGBUS;
 
 retry:
 	folio = filemap_lock_folio(mapping, vmf->pgoff);
 	if (IS_ERR(folio)) {
+		/* The server's own access: it must not ask itself */
+		if (buffer->flags & FUSE_BUFFER_DEMAND)
+			return VM_FAULT_SIGBUS;
+
 		folio = filemap_alloc_folio(mapping_gfp_mask(mapping) |
 					    __GFP_ZERO, 0, NULL);
 		if (!folio)
 			return VM_FAULT_OOM;
 
-		err = fuse_buffer_add_folio(mapping, folio, vmf->pgoff);
+		err = fuse_buffer_add_folio(buffer, folio, vmf->pgoff);
 		if (err) {
 			folio_put(folio);
 			if (err == -EEXIST)
@@ -388,15 +452,17 @@ retry:
 	return VM_FAULT_LOCKED;
 }
 
-const struct vm_operations_struct fuse_buffer_vm_ops = {
+/* Of the server */
+static const struct vm_operations_struct fuse_buffer_vm_ops = {
 	.fault		= fuse_buffer_fault,
 	.map_pages	= filemap_map_pages,
 };
 
-static ssize_t fuse_buffer_fill_folio(struct address_space *mapping,
-				      pgoff_t index, size_t offset, size_t len,
+static ssize_t fuse_buffer_fill_folio(struct fuse_buffer *buffer, pgoff_t index,
+				      size_t offset, size_t len,
 				      fuse_buffer_copy_t copy, void *src)
 {
+	struct address_space *mapping = buffer->file->f_mapping;
 	struct folio *folio, *old;
 	gfp_t gfp = mapping_gfp_mask(mapping);
 	ssize_t ret;
@@ -422,7 +488,7 @@ static ssize_t fuse_buffer_fill_folio(struct address_space *mapping,
 		folio_zero_segment(folio, ret, PAGE_SIZE);
 
 	/* Somebody may be faster to add the page, or to drop it again */
-	while ((err = fuse_buffer_add_folio(mapping, folio, index)) == -EEXIST) {
+	while ((err = fuse_buffer_add_folio(buffer, folio, index)) == -EEXIST) {
 		old = filemap_get_folio(mapping, index);
 		if (IS_ERR(old))
 			continue;
@@ -431,10 +497,12 @@ static ssize_t fuse_buffer_fill_folio(struct address_space *mapping,
 		folio_put(old);
 		goto out;
 	}
-	if (err)
+	if (err) {
 		ret = err;
-	else
+	} else {
+		fuse_demand_forget(buffer, index, index);
 		folio_unlock(folio);
+	}
 out:
 	folio_put(folio);
 	return ret;
@@ -455,7 +523,6 @@ out:
 ssize_t fuse_buffer_fill(struct fuse_buffer *buffer, loff_t pos, size_t len,
 			 fuse_buffer_copy_t copy, void *src)
 {
-	struct address_space *mapping = buffer->file->f_mapping;
 	size_t done = 0;
 
 	while (done < len) {
@@ -463,7 +530,7 @@ ssize_t fuse_buffer_fill(struct fuse_buffer *buffer, loff_t pos, size_t len,
 		size_t n = min(PAGE_SIZE - offset, len - done);
 		ssize_t ret;
 
-		ret = fuse_buffer_fill_folio(mapping, pos >> PAGE_SHIFT, offset,
+		ret = fuse_buffer_fill_folio(buffer, pos >> PAGE_SHIFT, offset,
 					     n, copy, src);
 		if (ret < 0)
 			return done ?: ret;
@@ -523,6 +590,11 @@ static ssize_t fuse_buffer_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 		folio = filemap_get_folio(mapping, pos >> PAGE_SHIFT);
 		if (IS_ERR(folio)) {
+			/* What is in a page that was never filled? */
+			if (buffer->flags & FUSE_BUFFER_DEMAND) {
+				err = -ENODATA;
+				break;
+			}
 			ret = iov_iter_zero(n, to);
 		} else {
 			ret = copy_folio_to_iter(folio, offset, n, to);
@@ -557,6 +629,20 @@ static int fuse_buffer_file_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static long fuse_buffer_ioctl(struct file *file, unsigned int cmd,
+			      unsigned long arg)
+{
+	if (cmd != FUSE_BUFFER_IOC_DIRTY)
+		return -ENOTTY;
+
+	return fuse_dirty_query(file->private_data, (void __user *)arg);
+}
+
+static __poll_t fuse_buffer_poll(struct file *file, poll_table *wait)
+{
+	return fuse_dirty_poll(file->private_data, file, wait);
+}
+
 #ifdef CONFIG_PROC_FS
 static void fuse_buffer_show_fdinfo(struct seq_file *seq, struct file *file)
 {
@@ -579,6 +665,9 @@ static const struct file_operations fuse_buffer_file_fops = {
 	.splice_read	= copy_splice_read,
 	.splice_write	= iter_file_splice_write,
 	.mmap_prepare	= fuse_buffer_mmap_prepare,
+	.unlocked_ioctl	= fuse_buffer_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.poll		= fuse_buffer_poll,
 	.fsync		= noop_fsync,
 	.release	= fuse_buffer_file_release,
 #ifdef CONFIG_PROC_FS
@@ -592,7 +681,8 @@ static struct file *fuse_buffer_open(struct fuse_conn *fc,
 	struct fuse_buffer *buffer;
 	struct file *file;
 
-	buffer = fuse_buffer_get(fc, arg->nodeid, arg->size);
+	buffer = fuse_buffer_get(fc, arg->nodeid, arg->size,
+				 arg->flags & FUSE_BUFFER_FLAGS);
 	if (IS_ERR(buffer))
 		return ERR_CAST(buffer);
 
@@ -613,7 +703,7 @@ int fuse_ioctl_buffer_open(struct fuse_conn *fc, void __user *argp)
 		return -EOPNOTSUPP;
 	if (copy_from_user(&arg, argp, sizeof(arg)))
 		return -EFAULT;
-	if (arg.flags & ~O_CLOEXEC || arg.padding)
+	if (arg.flags & ~(O_CLOEXEC | FUSE_BUFFER_FLAGS) || arg.padding)
 		return -EINVAL;
 
 	return FD_ADD(arg.flags & O_CLOEXEC, fuse_buffer_open(fc, &arg));

@@ -6,6 +6,7 @@
 #ifndef _FS_FUSE_BUFFER_H
 #define _FS_FUSE_BUFFER_H
 
+#include <linux/completion.h>
 #include <linux/fuse_buffer.h>
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
@@ -13,6 +14,7 @@
 #include <linux/refcount.h>
 #include <linux/rhashtable.h>
 #include <linux/spinlock.h>
+#include <linux/xarray.h>
 
 #include "fuse_i.h"
 
@@ -80,11 +82,58 @@ struct fuse_buffer {
 	/** @buffers: The connection's buffers, this among them */
 	struct fuse_buffers *buffers;
 
-	/** @user: The server's user, charged for @size */
+	/** @user: The server's user, charged for @size or for present pages */
 	struct user_struct *user;
+
+	/** @flags: FUSE_BUFFER_*, never change */
+	u32 flags;
+
+	/** @log: What clients write, with FUSE_BUFFER_LOG */
+	struct fuse_dirty_log *log;
+
+	/** @fills: Pages that the server has been asked to fill */
+	struct xarray fills;
 
 	/** @rcu: For look-ups */
 	struct rcu_head rcu;
+};
+
+/**
+ * struct fuse_mapping - what one mmap(2) of a client has mapped
+ *
+ * Lives from mmap(2) until the server has read the FUSE_MUNMAP, for which
+ * nothing has to be allocated late.
+ */
+struct fuse_mapping {
+	struct fuse_args args;
+	union {
+		struct fuse_mmap_in mmap_in;
+		struct fuse_munmap_in munmap_in;
+	};
+	struct fuse_mmap_out out;
+	struct completion done;
+	atomic_t state;
+
+	/* Outcome of FUSE_MMAP */
+	int error;
+
+	/* The server believes that it mapped: it has to get a FUSE_MUNMAP */
+	bool answered;
+
+	/* Keeps RELEASE from coming before FUSE_MUNMAP */
+	struct fuse_file *ff;
+
+	/* Keeps the file system mounted, as any mapped file does */
+	struct file *file;
+
+	struct fuse_buffer *buffer;
+	u64 nodeid;
+	u64 offset;
+	u64 len;
+
+	/* Readahead of fills: where the next touch is expected, how much */
+	pgoff_t ra_next;
+	unsigned int ra_window;
 };
 
 #ifdef CONFIG_FUSE_BUFFER
@@ -121,12 +170,16 @@ typedef ssize_t (*fuse_buffer_copy_t)(struct folio *folio, size_t offset,
 				      size_t len, void *src);
 
 /* buffer.c */
-extern const struct vm_operations_struct fuse_buffer_vm_ops;
+vm_fault_t fuse_buffer_fault(struct vm_fault *vmf);
 struct fuse_buffer *fuse_buffer_find(struct fuse_conn *fc, u64 nodeid);
-struct fuse_buffer *fuse_buffer_get(struct fuse_conn *fc, u64 nodeid, u64 size);
+struct fuse_buffer *fuse_buffer_get(struct fuse_conn *fc, u64 nodeid, u64 size,
+				    u32 flags);
 void fuse_buffer_put(struct fuse_buffer *buffer);
 struct file *fuse_buffer_file(struct fuse_buffer *buffer, int flags,
 			      const struct file_operations *fops, void *data);
+int fuse_buffer_add_folio(struct fuse_buffer *buffer, struct folio *folio,
+			  pgoff_t index);
+void fuse_buffer_remove_folio(struct fuse_buffer *buffer, struct folio *folio);
 ssize_t fuse_buffer_fill(struct fuse_buffer *buffer, loff_t pos, size_t len,
 			 fuse_buffer_copy_t copy, void *src);
 void fuse_buffers_show(struct fuse_conn *fc, struct seq_buf *s);
@@ -134,6 +187,20 @@ void fuse_buffers_show(struct fuse_conn *fc, struct seq_buf *s);
 /* buffer_bind.c */
 bool fuse_buffer_bound(struct fuse_file *ff, u64 start, u64 len,
 		       struct fuse_buffer **buffer, u64 *offset);
+
+/* buffer_demand.c */
+vm_fault_t fuse_demand_fault(struct vm_fault *vmf);
+void fuse_demand_forget(struct fuse_buffer *buffer, pgoff_t start, pgoff_t end);
+
+/* buffer_dirty.c */
+int fuse_dirty_log_alloc(struct fuse_buffer *buffer);
+void fuse_dirty_log_free(struct fuse_buffer *buffer);
+vm_fault_t fuse_dirty_mkwrite(struct vm_fault *vmf);
+long fuse_dirty_query(struct fuse_buffer *buffer, void __user *argp);
+bool fuse_dirty_take(struct fuse_buffer *buffer, u64 *pos, u64 *len,
+		     unsigned int max);
+__poll_t fuse_dirty_poll(struct fuse_buffer *buffer, struct file *file,
+			 poll_table *wait);
 
 /* buffer_notify.c */
 int fuse_buffer_store(struct fuse_conn *fc,

@@ -172,12 +172,12 @@ int fuse_ioctl_buffer_bind(struct fuse_conn *fc, void __user *argp)
 		return -EOPNOTSUPP;
 	if (copy_from_user(&arg, argp, sizeof(arg)))
 		return -EFAULT;
-	if (arg.flags || arg.padding || !arg.len ||
+	if (arg.flags & ~FUSE_BUFFER_FLAGS || arg.padding || !arg.len ||
 	    !PAGE_ALIGNED(arg.start | arg.len | arg.offset) ||
 	    arg.start > MAX_LFS_FILESIZE || arg.len > MAX_LFS_FILESIZE)
 		return -EINVAL;
 
-	buffer = fuse_buffer_get(fc, arg.nodeid, arg.size);
+	buffer = fuse_buffer_get(fc, arg.nodeid, arg.size, arg.flags);
 	if (IS_ERR(buffer))
 		return PTR_ERR(buffer);
 

@@ -27,38 +27,6 @@ enum fuse_mapping_state {
 	FUSE_MAPPING_ABANDONED,
 };
 
-/*
- * Lives from mmap(2) until the server has read the FUSE_MUNMAP, for which
- * nothing has to be allocated late.
- */
-struct fuse_mapping {
-	struct fuse_args args;
-	union {
-		struct fuse_mmap_in mmap_in;
-		struct fuse_munmap_in munmap_in;
-	};
-	struct fuse_mmap_out out;
-	struct completion done;
-	atomic_t state;
-
-	/* Outcome of FUSE_MMAP */
-	int error;
-
-	/* The server believes that it mapped: it has to get a FUSE_MUNMAP */
-	bool answered;
-
-	/* Keeps RELEASE from coming before FUSE_MUNMAP */
-	struct fuse_file *ff;
-
-	/* Keeps the file system mounted, as any mapped file does */
-	struct file *file;
-
-	struct fuse_buffer *buffer;
-	u64 nodeid;
-	u64 offset;
-	u64 len;
-};
-
 static void fuse_munmap_end(struct fuse_args *args, int error)
 {
 	kfree(container_of(args, struct fuse_mapping, args));
@@ -81,6 +49,7 @@ static void fuse_mapping_free(struct fuse_mapping *m)
 		};
 		m->args = (struct fuse_args) {
 			.opcode = FUSE_MUNMAP,
+			.noreply = true,
 			.nodeid = ff->nodeid,
 			.in_numargs = 1,
 			.in_args[0].size = sizeof(m->munmap_in),
@@ -88,7 +57,7 @@ static void fuse_mapping_free(struct fuse_mapping *m)
 			.end = fuse_munmap_end,
 		};
 		/* From here on @m is fuse_munmap_end()'s */
-		fuse_chan_send_noreply(fc->chan, &m->args, 0);
+		fuse_chan_send_async(fc->chan, &m->args, 0);
 	} else {
 		kfree(m);
 	}
@@ -119,6 +88,27 @@ static const struct file_operations fuse_mapping_fops = {
 	.release	= fuse_mapping_release,
 };
 
+static const struct vm_operations_struct fuse_mapping_vm_ops[] = {
+	[0] = {
+		.fault		= fuse_buffer_fault,
+		.map_pages	= filemap_map_pages,
+	},
+	[FUSE_BUFFER_DEMAND] = {
+		.fault		= fuse_demand_fault,
+		.map_pages	= filemap_map_pages,
+	},
+	[FUSE_BUFFER_LOG] = {
+		.fault		= fuse_buffer_fault,
+		.map_pages	= filemap_map_pages,
+		.page_mkwrite	= fuse_dirty_mkwrite,
+	},
+	[FUSE_BUFFER_DEMAND | FUSE_BUFFER_LOG] = {
+		.fault		= fuse_demand_fault,
+		.map_pages	= filemap_map_pages,
+		.page_mkwrite	= fuse_dirty_mkwrite,
+	},
+};
+
 /* What the server said; called in the context of the server */
 static int fuse_mmap_answer(struct fuse_mapping *m)
 {
@@ -129,10 +119,10 @@ static int fuse_mmap_answer(struct fuse_mapping *m)
 	m->nodeid = out->nodeid;
 	m->offset = out->offset;
 
-	if (out->flags || out->padding)
+	if (out->flags & ~FUSE_BUFFER_FLAGS || out->padding)
 		return -EIO;
 	if (!out->nodeid)
-		return out->offset || out->size ? -EIO : 0;
+		return out->offset || out->size || out->flags ? -EIO : 0;
 	if (!PAGE_ALIGNED(out->offset))
 		return -EIO;
 
@@ -140,7 +130,8 @@ static int fuse_mmap_answer(struct fuse_mapping *m)
 	 * Made here, not in the client, so that it exists when the server's
 	 * write(2) of the reply returns.
 	 */
-	buffer = fuse_buffer_get(m->ff->fm->fc, out->nodeid, out->size);
+	buffer = fuse_buffer_get(m->ff->fm->fc, out->nodeid, out->size,
+				 out->flags);
 	if (IS_ERR(buffer))
 		return -EIO;
 
@@ -270,7 +261,7 @@ int fuse_buffer_mmap(struct file *file, struct vm_area_struct *vma)
 	vma_set_file(vma, mapped);
 	fput(mapped);
 	vma->vm_pgoff = m->offset >> PAGE_SHIFT;
-	vma->vm_ops = &fuse_buffer_vm_ops;
+	vma->vm_ops = &fuse_mapping_vm_ops[m->buffer->flags];
 	/* More than was granted is not to be reached by growing */
 	vm_flags_set(vma, VM_DONTEXPAND);
 

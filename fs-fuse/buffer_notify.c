@@ -95,18 +95,28 @@ int fuse_buffer_retrieve(struct fuse_conn *fc,
 	struct fuse_buffer_retrieve_args *ra;
 	struct fuse_args_pages *ap;
 	unsigned int num_pages;
-	loff_t pos = arg->offset;
+	u64 pos = arg->offset;
 	u64 num;
 
 	if (!buffer)
 		return -ENOENT;
 
+	if (arg->padding && (arg->padding != FUSE_RETRIEVE_DIRTY || !buffer->log)) {
+		fuse_buffer_put(buffer);
+		return -EINVAL;
+	}
+
 	num = pos < buffer->size ? buffer->size - pos : 0;
-	num = min_t(u64, num, min(arg->size, fc->max_write));
-	num_pages = DIV_ROUND_UP(num + offset_in_page(pos), PAGE_SIZE);
-	if (num_pages > fc->max_pages) {
-		num_pages = fc->max_pages;
-		num = num_pages * PAGE_SIZE - offset_in_page(pos);
+	num = min(num, arg->size);
+	if (arg->padding) {
+		num_pages = min(fc->max_pages, fc->max_write >> PAGE_SHIFT);
+	} else {
+		num = min(num, fc->max_write);
+		num_pages = DIV_ROUND_UP(num + offset_in_page(pos), PAGE_SIZE);
+		if (num_pages > fc->max_pages) {
+			num_pages = fc->max_pages;
+			num = num_pages * PAGE_SIZE - offset_in_page(pos);
+		}
 	}
 
 	ra = kvzalloc(sizeof(*ra) + num_pages * (sizeof(ap->folios[0]) +
@@ -117,6 +127,9 @@ int fuse_buffer_retrieve(struct fuse_conn *fc,
 		return -ENOMEM;
 	}
 
+	if (arg->padding && !fuse_dirty_take(buffer, &pos, &num, num_pages))
+		num = 0;
+
 	ap = &ra->ap;
 	ap->folios = (void *)(ra + 1);
 	ap->descs = (void *)(ap->folios + num_pages);
@@ -124,14 +137,15 @@ int fuse_buffer_retrieve(struct fuse_conn *fc,
 	ap->args.opcode = FUSE_NOTIFY_REPLY;
 	ap->args.in_numargs = 3;
 	ap->args.in_pages = true;
+	ap->args.noreply = true;
 	ap->args.end = fuse_buffer_retrieve_end;
 	fuse_set_zero_arg0(&ap->args);
 	ap->args.in_args[1].size = sizeof(ra->in);
 	ap->args.in_args[1].value = &ra->in;
 	ap->args.in_args[2].size = num;
-	ra->in.offset = arg->offset;
+	ra->in.offset = pos;
 	ra->in.size = num;
-	trace_fuse_buffer_retrieve(buffer, arg->offset, num);
+	trace_fuse_buffer_retrieve(buffer, pos, num);
 
 	while (num) {
 		struct fuse_folio_desc *desc = &ap->descs[ap->num_folios];
@@ -152,7 +166,7 @@ int fuse_buffer_retrieve(struct fuse_conn *fc,
 	}
 	fuse_buffer_put(buffer);
 
-	fuse_chan_send_noreply(fc->chan, &ap->args, arg->notify_unique);
+	fuse_chan_send_async(fc->chan, &ap->args, arg->notify_unique);
 	return 0;
 }
 
@@ -190,6 +204,8 @@ int fuse_buffer_inval(struct fuse_conn *fc,
 
 	trace_fuse_buffer_drop(buffer, (u64)start << PAGE_SHIFT,
 			       (u64)(end - start + 1) << PAGE_SHIFT);
+	fuse_demand_forget(buffer, start, end);
+
 	/* One pass: clients that touch the pages again must not keep us here */
 	folio_batch_init(&fbatch);
 	while (filemap_get_folios(mapping, &start, end, &fbatch)) {
@@ -197,7 +213,7 @@ int fuse_buffer_inval(struct fuse_conn *fc,
 			struct folio *folio = fbatch.folios[i];
 
 			folio_lock(folio);
-			generic_error_remove_folio(mapping, folio);
+			fuse_buffer_remove_folio(buffer, folio);
 			folio_unlock(folio);
 		}
 		folio_batch_release(&fbatch);

@@ -3,7 +3,7 @@
 # Tests of FUSE buffers.  To be included in place of ../../lib.mk, which this
 # includes.
 
-BUFFER_TESTS := admin_test bind_test buffer_notify_test buffer_test client_test
+BUFFER_TESTS := admin_test bind_test demand_test dirty_test buffer_notify_test buffer_test client_test
 BUFFER_TESTS += fault_test kill_test limits_test mmap_test userns_test
 
 TEST_GEN_FILES += fuse_client

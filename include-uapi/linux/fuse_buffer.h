@@ -24,6 +24,40 @@
 /* Set in the nodeid of every buffer, clear in the nodeid of every inode */
 #define FUSE_BUFFER_NODEID	(1ULL << 63)
 
+/*
+ * Flags of a buffer, given where it is made
+ *
+ * FUSE_BUFFER_DEMAND: the server fills the pages.  A client that touches a page
+ *	that is not there waits for the reply to a FUSE_READ with the buffer's
+ *	nodeid (fh is 0), or for a STORE.  A short reply leaves the rest of its
+ *	last page zeros; pages after that are asked for again when touched; an
+ *	empty reply gives one page of zeros.  An error is SIGBUS to the client.
+ *	INVAL_INODE drops pages, and replies to FUSE_READs that are under way.
+ *	The server's own access to a page that is not there does not ask: SIGBUS,
+ *	ENODATA, zeros in a RETRIEVE; a write or STORE makes the page, zeros
+ *	around what is written.  Pages count against the limits while they are
+ *	present, the size does not.
+ */
+#define FUSE_BUFFER_DEMAND	(1U << 0)
+
+/*
+ * FUSE_BUFFER_LOG: what clients write through their mappings is logged, for
+ *	FUSE_BUFFER_IOC_DIRTY and FUSE_RETRIEVE_DIRTY.  Long-term pins of such
+ *	mappings for writing fail, as those of a file system with writeback do.
+ */
+#define FUSE_BUFFER_LOG		(1U << 1)
+
+#define FUSE_BUFFER_FLAGS	(FUSE_BUFFER_DEMAND | FUSE_BUFFER_LOG)
+
+/*
+ * In fuse_notify_retrieve_out.padding, for a buffer with FUSE_BUFFER_LOG:
+ * retrieve the first pages in the range that clients have written to since they
+ * were last retrieved like this.  The reply says where they are and how much it
+ * is: whole pages, as many as follow each other and fit; size 0 if there are
+ * none, then offset is that of the request.
+ */
+#define FUSE_RETRIEVE_DIRTY	(1U << 0)
+
 /* Opcodes; those of fuse.h end at 53, 4096 is CUSE_INIT */
 #define FUSE_MMAP		4128
 #define FUSE_MUNMAP		4129
@@ -57,7 +91,7 @@ struct fuse_mmap_in {
  *		is ENODEV on CUSE
  * @offset:	where in the buffer this mapping starts, aligned
  * @size:	size of the buffer, aligned; 0: the buffer must exist
- * @flags:	must be 0
+ * @flags:	FUSE_BUFFER_*, those of the buffer; 0 if @size is 0
  * @padding:	must be 0
  *
  * A malformed reply (no FUSE_BUFFER_NODEID, bad alignment, a mapping that does
@@ -133,7 +167,7 @@ struct fuse_enable {
  * struct fuse_buffer_open - argument of FUSE_DEV_IOC_BUFFER_OPEN
  * @nodeid:	the buffer, made now if there is none of that nodeid
  * @size:	its size, aligned; 0: the buffer must exist
- * @flags:	O_CLOEXEC or 0
+ * @flags:	O_CLOEXEC; FUSE_BUFFER_*, those of the buffer, none if @size is 0
  * @padding:	must be 0
  *
  * Returns a file descriptor for the buffer, open for reading and writing: for
@@ -141,7 +175,8 @@ struct fuse_enable {
  * and memory are charged as said at the sysctl fs.fuse.max_buffer_pages.
  *
  * Errors: EINVAL: no FUSE_BUFFER_NODEID, bad alignment, unknown flags; ENOENT:
- * @size is 0 and there is no such buffer; EEXIST: the buffer has another size;
+ * @size is 0 and there is no such buffer; EEXIST: the buffer has another size or
+ * other flags;
  * EFBIG: larger than any buffer may be; ENOSPC: over the connection's limit;
  * ENOMEM: over RLIMIT_MEMLOCK, or no memory; ENOTCONN: the connection is dead;
  * EOPNOTSUPP: FUSE_FEATURE_BUFFERS is off; EMFILE, ENFILE.
@@ -162,7 +197,7 @@ struct fuse_buffer_open {
  * @nodeid:	the buffer, made now if there is none of that nodeid
  * @offset:	where in the buffer the range starts, aligned
  * @size:	size of the buffer, aligned; 0: the buffer must exist
- * @flags:	must be 0
+ * @flags:	FUSE_BUFFER_*, those of the buffer; 0 if @size is 0
  * @padding:	must be 0
  *
  * From then on an mmap(2) that lies inside the range sends no FUSE_MMAP, and no
@@ -203,6 +238,43 @@ struct fuse_buffer_unbind {
 	uint64_t	len;
 };
 
+/**
+ * struct fuse_buffer_range - a range of a buffer
+ * @start:	where it starts, aligned
+ * @len:	its length, aligned
+ */
+struct fuse_buffer_range {
+	uint64_t	start;
+	uint64_t	len;
+};
+
+/**
+ * struct fuse_buffer_dirty - argument of FUSE_BUFFER_IOC_DIRTY
+ * @since:	in: 0, or what an earlier query returned here; out: the next @since
+ * @ranges:	address of an array of &struct fuse_buffer_range
+ * @count:	in: number of elements of @ranges, at least 1; out: how many of
+ *		them are filled in; if all are, ask again for the rest
+ * @padding:	must be 0
+ *
+ * An ioctl on a buffer fd: which pages have clients written to, through shared
+ * mappings, since @since?  Neither reads nor what the server does are reported,
+ * nor is anything lost, be it unmapped meanwhile.  The query and the start of
+ * the next period are one atomic step, for each page.  Any number of watchers can
+ * ask, each with its own @since.
+ *
+ * poll(2) of the fd says EPOLLIN as soon as something was written that no query
+ * has covered.
+ *
+ * Errors: EOPNOTSUPP: the buffer does not have FUSE_BUFFER_LOG; EINVAL: @count or
+ * @padding, or a @since that no query has returned; EFAULT; ENOMEM.
+ */
+struct fuse_buffer_dirty {
+	uint64_t	since;
+	uint64_t	ranges;
+	uint32_t	count;
+	uint32_t	padding;
+};
+
 /* Ioctls of /dev/fuse and /dev/cuse; those of fuse.h end at 3 */
 #define FUSE_DEV_IOC_ENABLE	_IOWR(FUSE_DEV_IOC_MAGIC, 64, \
 				      struct fuse_enable)
@@ -212,5 +284,9 @@ struct fuse_buffer_unbind {
 					     struct fuse_buffer_bind)
 #define FUSE_DEV_IOC_BUFFER_UNBIND	_IOW(FUSE_DEV_IOC_MAGIC, 67, \
 					     struct fuse_buffer_unbind)
+
+/* Ioctl of a buffer fd */
+#define FUSE_BUFFER_IOC_DIRTY	_IOWR(FUSE_DEV_IOC_MAGIC, 68, \
+				      struct fuse_buffer_dirty)
 
 #endif /* _LINUX_FUSE_BUFFER_H */
