@@ -234,7 +234,7 @@ FUSE_TEST(bind, errors)
 	EXPECT_EQ(-EINVAL, buffer_bind(S, 1, -P, 2 * P, BUF(1), 0, 2 * P));
 	EXPECT_EQ(-EINVAL, buffer_bind(S, 1, 0, -P, BUF(1), 0, P));
 	EXPECT_EQ(-EINVAL, bind_raw(S, (struct fuse_buffer_bind){
-			.len = P, .nodeid = BUF(1), .size = P, .flags = 1 }));
+			.len = P, .nodeid = BUF(1), .size = P, .flags = 1U << 31 }));
 	EXPECT_EQ(-EINVAL, bind_raw(S, (struct fuse_buffer_bind){
 			.len = P, .nodeid = BUF(1), .size = P, .padding = 1 }));
 	EXPECT_EQ(-1, ioctl(S->fd, FUSE_DEV_IOC_BUFFER_BIND, NULL));

@@ -788,7 +788,7 @@ FUSE_TEST(mmap, malformed_replies)
 		{ "no size and no such buffer", { BUF(1), 0, 0 } },
 		{ "huge", { BUF(1), 0, 1ULL << 62 } },
 		{ "huge", { BUF(1), 0, -P } },
-		{ "flags", { BUF(1), 0, 2 * P, 1 } },
+		{ "flags", { BUF(1), 0, 2 * P, 1U << 2 } },
 		{ "flags", { BUF(1), 0, 2 * P, 1U << 31 } },
 		{ "padding", { BUF(1), 0, 2 * P, 0, 1 } },
 	};
