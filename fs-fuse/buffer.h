@@ -98,8 +98,8 @@ struct fuse_buffer {
 	struct rcu_head rcu;
 };
 
-/**
- * struct fuse_mapping - what one mmap(2) of a client has mapped
+/*
+ * What one mmap(2) of a client has mapped
  *
  * Lives from mmap(2) until the server has read the FUSE_MUNMAP, for which
  * nothing has to be allocated late.
