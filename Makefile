@@ -25,7 +25,7 @@ shell: ## a prompt in the VM; F= as above, FILES='host files'
 	@$(kernel) && $(user) && scripts/vm --flavour $(F) -- $(FILES)
 
 run: ## run a command in the VM: CMD='...' FILES='host files' F=, OUT=dir is /out
-	@$(kernel) && $(user) && scripts/vm --flavour $(F) $(if $(OUT),--out '$(OUT)') --cmd "$$CMD" -- $(FILES)
+	@$(kernel) && $(user) && scripts/vm --flavour $(F) $(if $(OUT),--out '$(OUT)') --cmd "$$COMMAND" -- $(FILES)
 
 apply: ## the series as commits on the kernel git tree TREE=dir
 	@scripts/compose --git '$(TREE)'
@@ -36,6 +36,8 @@ lint: ## checkpatch, sparse, W=1, kernel-doc, shellcheck
 clean: ## remove all that was built, but keep the kernel source that was fetched
 	rm -rf $(filter-out build/linux-base%,$(wildcard build/*))
 
-export CMD BASE_ONLY LINT
+# As it was typed: a $ in it is for the guest's shell
+export COMMAND := $(value CMD)
+export BASE_ONLY LINT
 
 .PHONY: help demo test kernel shell run apply lint clean
