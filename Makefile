@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-export LINUX ACCEL JOBS
+export LINUX ACCEL JOBS BASE
 
 F ?= lockdep
 kernel = scripts/deps && scripts/build-kernel $(F)
@@ -30,6 +30,9 @@ run: ## run a command in the VM: CMD='...' FILES='host files' F=, OUT=dir is /ou
 apply: ## the series as commits on the kernel git tree TREE=dir
 	@scripts/compose --git '$(TREE)'
 
+refresh: ## the way back: commits of TREE=dir to patches/ and whole files; BASE=rev
+	@scripts/refresh '$(TREE)'
+
 lint: ## checkpatch, sparse, W=1, kernel-doc, shellcheck
 	@scripts/deps && scripts/lint
 
@@ -40,4 +43,4 @@ clean: ## remove all that was built, but keep the kernel source that was fetched
 export COMMAND := $(value CMD)
 export BASE_ONLY LINT
 
-.PHONY: help demo test kernel shell run apply lint clean
+.PHONY: help demo test kernel shell run apply refresh lint clean
