@@ -24,14 +24,25 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* A FUSE_IOCTL that is a FUSE_MMAP in disguise; no kernel sets this bit */
+/*
+ * A FUSE_IOCTL that is a FUSE_MMAP, or a FUSE_READ of a buffer, in disguise; no
+ * kernel sets these bits
+ */
 #define IOCTL_IS_MMAP	(1U << 31)
+#define IOCTL_IS_FILL	(1U << 29)
 
 /* Tells our retrieves from libfuse's, which counts up from 1 */
 #define OUR_UNIQUE	(1ULL << 63)
 
 /* What write(2) takes at most */
 #define MAX_WRITE	0x7ffff000UL
+
+/* What libfuse's CUSE would drop of a FUSE_READ */
+struct fill {
+	uint64_t nodeid;
+	uint64_t offset;
+	uint32_t size;
+};
 
 struct retrieve {
 	struct retrieve *next;
@@ -163,6 +174,23 @@ static void wrap_init(void *userdata, struct fuse_conn_info *conn)
 		conn->want &= ~FUSE_CAP_SPLICE_READ;
 }
 
+/* Is it a request in disguise? */
+static bool unmask(struct fuse_buffers *fb, fuse_req_t req, fuse_ino_t ino,
+		   unsigned int flags, const void *in)
+{
+	const struct fill *fill = in;
+
+	if (flags & IOCTL_IS_MMAP)
+		fb->ops.mmap(req, ino, in);
+	else if (flags & IOCTL_IS_FILL && fb->ops.fill)
+		fb->ops.fill(req, fill->nodeid, fill->offset, fill->size);
+	else if (flags & IOCTL_IS_FILL)
+		fuse_reply_err(req, EIO);
+	else
+		return false;
+	return true;
+}
+
 static void wrap_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
 		       void *arg, struct fuse_file_info *fi,
 		       unsigned int flags, const void *in, size_t in_size,
@@ -170,9 +198,9 @@ static void wrap_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
 {
 	struct fuse_buffers *fb = find(fuse_req_userdata(req));
 
-	if (flags & IOCTL_IS_MMAP)
-		fb->ops.mmap(req, ino, in);
-	else if (fb->ioctl)
+	if (unmask(fb, req, ino, flags, in))
+		return;
+	if (fb->ioctl)
 		fb->ioctl(req, ino, cmd, arg, fi, flags, in, in_size, out_size);
 	else
 		fuse_reply_err(req, ENOSYS);
@@ -184,9 +212,9 @@ static void wrap_cuse_ioctl(fuse_req_t req, int cmd, void *arg,
 {
 	struct fuse_buffers *fb = find(fuse_req_userdata(req));
 
-	if (flags & IOCTL_IS_MMAP)
-		fb->ops.mmap(req, 0, in);
-	else if (fb->cuse_ioctl)
+	if (unmask(fb, req, 0, flags, in))
+		return;
+	if (fb->cuse_ioctl)
 		fb->cuse_ioctl(req, cmd, arg, fi, flags, in, in_size, out_size);
 	else
 		fuse_reply_err(req, ENOSYS);
@@ -210,12 +238,13 @@ void fuse_buffers_wrap_cuse(struct fuse_buffers *fb,
 }
 
 int fuse_reply_mmap(fuse_req_t req, uint64_t nodeid, uint64_t offset,
-		    uint64_t size)
+		    uint64_t size, uint32_t flags)
 {
 	struct fuse_mmap_out out = {
 		.nodeid = nodeid,
 		.offset = offset,
 		.size = size,
+		.flags = flags,
 	};
 
 	return fuse_reply_buf(req, (const char *)&out, sizeof(out));
@@ -265,25 +294,26 @@ static int device_ioctl(struct fuse_buffers *fb, unsigned long cmd,
 	return res;
 }
 
-int fuse_buffers_open(struct fuse_buffers *fb, uint64_t nodeid, uint64_t size)
+int fuse_buffers_open(struct fuse_buffers *fb, uint64_t nodeid, uint64_t size,
+		      uint32_t flags)
 {
 	struct fuse_buffer_open open = {
 		.nodeid = nodeid,
 		.size = size,
-		.flags = O_CLOEXEC,
+		.flags = O_CLOEXEC | flags,
 	};
 
 	return device_ioctl(fb, FUSE_DEV_IOC_BUFFER_OPEN, &open);
 }
 
 int fuse_buffers_map(struct fuse_buffers *fb, uint64_t nodeid, uint64_t size,
-		     void **addr)
+		     uint32_t flags, void **addr)
 {
 	int err = 0;
 	void *p;
 	int fd;
 
-	fd = fuse_buffers_open(fb, nodeid, size);
+	fd = fuse_buffers_open(fb, nodeid, size, flags);
 	if (fd < 0)
 		return fd;
 
@@ -384,6 +414,34 @@ int fuse_buffers_inval(struct fuse_buffers *fb, uint64_t nodeid,
 	};
 
 	return notify(fb, FUSE_NOTIFY_INVAL_INODE, &out, sizeof(out), NULL, 0);
+}
+
+/*
+ * What clients have written
+ */
+
+int fuse_buffers_dirty(int fd, uint64_t *since,
+		       struct fuse_buffer_range *ranges, unsigned int count)
+{
+	struct fuse_buffer_dirty dirty = {
+		.since = *since,
+		.ranges = (uintptr_t)ranges,
+		.count = count,
+	};
+
+	if (ioctl(fd, FUSE_BUFFER_IOC_DIRTY, &dirty))
+		return -errno;
+
+	*since = dirty.since;
+	return dirty.count;
+}
+
+int fuse_buffers_dirty_wait(int fd, int timeout)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	int res = poll(&pfd, 1, timeout);
+
+	return res < 0 ? -errno : res;
 }
 
 /*
@@ -558,27 +616,45 @@ int fuse_buffers_retrieve(struct fuse_buffers *fb, uint64_t nodeid,
  * The session
  */
 
-static ssize_t disguise_mmap(struct fuse_in_header *in, size_t len, size_t room)
+static ssize_t disguise(struct fuse_in_header *in, size_t room, uint32_t flag,
+			uint64_t fh, const void *arg, size_t size)
 {
 	struct fuse_ioctl_in *io = (struct fuse_ioctl_in *)(in + 1);
-	struct fuse_mmap_in mmap;
 
-	if (len < sizeof(*in) + sizeof(mmap) ||
-	    room < sizeof(*in) + sizeof(*io) + sizeof(mmap)) {
+	if (room < sizeof(*in) + sizeof(*io) + size) {
 		errno = EIO;
 		return -1;
 	}
 
-	memcpy(&mmap, in + 1, sizeof(mmap));
 	memset(io, 0, sizeof(*io));
-	io->fh = mmap.fh;
-	io->flags = IOCTL_IS_MMAP;
-	io->in_size = sizeof(mmap);
-	memcpy(io + 1, &mmap, sizeof(mmap));
+	io->fh = fh;
+	io->flags = flag;
+	io->in_size = size;
+	memcpy(io + 1, arg, size);
 
 	in->opcode = FUSE_IOCTL;
-	in->len = sizeof(*in) + sizeof(*io) + sizeof(mmap);
+	in->len = sizeof(*in) + sizeof(*io) + size;
 	return in->len;
+}
+
+static ssize_t disguise_mmap(struct fuse_in_header *in, size_t room)
+{
+	struct fuse_mmap_in mmap;
+
+	memcpy(&mmap, in + 1, sizeof(mmap));
+	return disguise(in, room, IOCTL_IS_MMAP, mmap.fh, &mmap, sizeof(mmap));
+}
+
+static ssize_t disguise_fill(struct fuse_in_header *in, size_t room)
+{
+	const struct fuse_read_in *read = (const void *)(in + 1);
+	struct fill fill = {
+		.nodeid = in->nodeid,
+		.offset = read->offset,
+		.size = read->size,
+	};
+
+	return disguise(in, room, IOCTL_IS_FILL, 0, &fill, sizeof(fill));
 }
 
 /* libfuse hides the flags of a poll from the server, but not the events */
@@ -642,7 +718,10 @@ static ssize_t read_request(int fd, void *buf, size_t size, void *userdata)
 		} else if (in->opcode == FUSE_MUNMAP) {
 			ours = true;
 		} else if (in->opcode == FUSE_MMAP && fb->ops.mmap) {
-			len = disguise_mmap(in, len, size);
+			len = disguise_mmap(in, size);
+		} else if (in->opcode == FUSE_READ &&
+			   in->nodeid & FUSE_BUFFER_NODEID) {
+			len = disguise_fill(in, size);
 		} else if (in->opcode == FUSE_POLL &&
 			   fb->features & FUSE_FEATURE_NONBLOCK) {
 			show_nonblock(in);

@@ -3,8 +3,9 @@
  * FUSE buffers for servers on an unmodified libfuse3 (3.12 or later).
  *
  * The kernel side is described in <linux/fuse_buffer.h>.  This library lets a
- * fuse_lowlevel or cuse_lowlevel server answer mmap(2), and bind, open, store
- * to and retrieve from buffers, in single- and in multi-threaded loops:
+ * fuse_lowlevel or cuse_lowlevel server answer mmap(2), fill buffers on demand,
+ * ask what clients have written, and bind, open, store to and retrieve from
+ * buffers, in single- and in multi-threaded loops:
  *
  *	fb = fuse_buffers_new(&buffer_ops, userdata);
  *	fuse_buffers_wrap_cuse(fb, &ops);	or: fuse_buffers_wrap(fb, &ops);
@@ -27,8 +28,9 @@
  * failed, and after detach.
  *
  * How it works: fuse_session_custom_io() shows the library each request before
- * libfuse sees it.  FUSE_MMAP becomes a FUSE_IOCTL with a private flag, so that
- * libfuse makes a fuse_req_t; the wrapped ioctl operation tells the two apart.
+ * libfuse sees it.  FUSE_MMAP and FUSE_READ of a buffer become a FUSE_IOCTL with
+ * a private flag, so that libfuse makes a fuse_req_t and hands over all of it;
+ * the wrapped ioctl operation tells them apart.
  * FUSE_MUNMAP and the replies to own retrieves end here.  Consequences:
  *
  * - FUSE_CAP_SPLICE_READ is never on (splice for replies is left alone), nor may
@@ -89,6 +91,20 @@ struct fuse_buffer_ops {
 	 */
 	void (*munmap)(void *userdata, fuse_ino_t ino,
 		       const struct fuse_munmap_in *in);
+
+	/**
+	 * @fill: a client touches pages of a buffer with FUSE_BUFFER_DEMAND
+	 *
+	 * Answer with the data at @offset, @size bytes or less, by
+	 * fuse_reply_buf(), fuse_reply_data() or fuse_reply_iov(), or by
+	 * fuse_reply_err(), which is SIGBUS to the client; now or later, from
+	 * any thread.  fuse_buffers_store() may bring the pages instead, but the
+	 * request still has to be answered.  More than @size bytes are -EINVAL
+	 * to the caller and SIGBUS to the client.  NULL: as if always answered
+	 * with EIO.
+	 */
+	void (*fill)(fuse_req_t req, uint64_t nodeid, uint64_t offset,
+		     size_t size);
 };
 
 /**
@@ -160,35 +176,70 @@ void fuse_buffers_detach(struct fuse_buffers *fb);
  * @nodeid:	see &struct fuse_mmap_out
  * @offset:	see &struct fuse_mmap_out
  * @size:	see &struct fuse_mmap_out
+ * @flags:	see &struct fuse_mmap_out
  *
  * Return: 0, or what writing to the channel failed with; -ENOENT: the client is
  * gone.  If the kernel took the reply and the client is gone all the same, a
  * munmap follows; after -ENOENT none does.
  */
 int fuse_reply_mmap(fuse_req_t req, uint64_t nodeid, uint64_t offset,
-		    uint64_t size);
+		    uint64_t size, uint32_t flags);
 
 /**
  * fuse_buffers_open - open a buffer
  * @fb:		state
  * @nodeid:	see &struct fuse_buffer_open
  * @size:	see &struct fuse_buffer_open
+ * @flags:	FUSE_BUFFER_*, see &struct fuse_buffer_open
  *
  * Return: file descriptor (close-on-exec) for mmap(2), pread(2), pwrite(2),
- * splice(2), which the caller closes, or a negative errno.
+ * splice(2), fuse_buffers_dirty(), which the caller closes, or a negative errno.
  */
-int fuse_buffers_open(struct fuse_buffers *fb, uint64_t nodeid, uint64_t size);
+int fuse_buffers_open(struct fuse_buffers *fb, uint64_t nodeid, uint64_t size,
+		      uint32_t flags);
 
 /**
  * fuse_buffers_map - map a buffer into the server, shared, for read and write
  * @fb:		state
  * @nodeid:	see &struct fuse_buffer_open
  * @size:	see &struct fuse_buffer_open, not 0; how much is mapped
+ * @flags:	FUSE_BUFFER_*, see &struct fuse_buffer_open
  * @addr:	where it is now; the caller calls munmap(2).  The mapping keeps
  *		the buffer, also beyond the session.
  */
 int fuse_buffers_map(struct fuse_buffers *fb, uint64_t nodeid, uint64_t size,
-		     void **addr);
+		     uint32_t flags, void **addr);
+
+/**
+ * fuse_buffers_dirty - what have clients written to a buffer since when?
+ * @fd:		of fuse_buffers_open(), for a buffer with FUSE_BUFFER_LOG
+ * @since:	in: 0, or what an earlier call left here; out: the next @since.
+ *		Each watcher has its own.
+ * @ranges:	where to put ranges of whole pages
+ * @count:	for how many there is room: 1 to 65536
+ *
+ * Return: how many there are, or a negative errno.  If it is @count, there may
+ * be more:
+ *
+ *	do {
+ *		n = fuse_buffers_dirty(fd, &since, ranges, 16);
+ *		for (i = 0; i < n; i++)
+ *			look_at(ranges[i].start, ranges[i].len);
+ *	} while (n == 16);
+ */
+int fuse_buffers_dirty(int fd, uint64_t *since,
+		       struct fuse_buffer_range *ranges, unsigned int count);
+
+/**
+ * fuse_buffers_dirty_wait - wait until clients write to a buffer
+ * @fd:		as for fuse_buffers_dirty(); other descriptors can be waited for
+ *		at the same time by poll(2), for POLLIN
+ * @timeout:	in milliseconds, -1: none
+ *
+ * Return: 1: something was written that nobody's fuse_buffers_dirty() has seen,
+ * 0: time is out, or a negative errno.
+ */
+int fuse_buffers_dirty_wait(int fd, int timeout);
 
 /**
  * fuse_buffers_bind - mmap(2) in this range of a file needs no FUSE_MMAP

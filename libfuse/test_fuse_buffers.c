@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -42,6 +43,15 @@
 #define AT_NEVER	(48UL << 20)		/* until it is interrupted */
 #define AT_ERROR	(64UL << 20)		/* EACCES */
 #define AT_BOUND	(80UL << 20)		/* buffer 4, PAGE, job BIND */
+#define AT_DEMAND	(96UL << 20)		/* buffer 5, DEMAND_PAGES */
+
+/* pages of buffer 5, which say what the fill operation does */
+#define DEMAND_PAGES	32
+#define FILL_SHORT	20			/* half of it */
+#define FILL_LATER	22			/* by another thread */
+#define FILL_ERROR	24			/* EIO */
+#define FILL_TOO_MUCH	26			/* the reply fails */
+#define FILL_STORE	28			/* STORE it, then EIO */
 
 #define NODE(n)		(FUSE_BUFFER_NODEID | (n))
 #define DO(job)		_IOWR('T', job, int)
@@ -49,13 +59,15 @@
 enum job { MMAPS, MUNMAPS, WAITING, INTERRUPTS, LAST_LEN, STORE, STORE_BIG,
 	   STOREV, RETRIEVE, RETRIEVE_ASYNC, RETRIEVE_LOOP, RETRIEVE_END,
 	   RETRIEVE_NONE, INVAL, OPEN, MAP, BIND, UNBIND, OWN_RETRIEVE,
-	   NONBLOCK, POLL_NONBLOCK, CLIENT_WROTE };
+	   NONBLOCK, POLL_NONBLOCK, CLIENT_WROTE, FILLS, LAST_FILL, FILL_RESULT,
+	   DIRTY, DIRTY_STEPS, DIRTY_NONE, DIRTY_WAIT, DIRTY_ERROR };
 
 static struct fuse_buffers *fb;
 static struct fuse_session *session;
 static bool is_cuse, is_mt;
 
 static atomic_int mmaps, munmaps, waiting, interrupts, poll_nonblock, last_len;
+static atomic_int fills, last_fill, fill_result;
 static char *big;
 
 /*
@@ -66,7 +78,7 @@ static void *reply_later(void *req)
 {
 	usleep(100000);
 	mmaps++;
-	fuse_reply_mmap(req, NODE(3), 0, PAGE);
+	fuse_reply_mmap(req, NODE(3), 0, PAGE, 0);
 	return NULL;
 }
 
@@ -98,11 +110,16 @@ static void server_mmap(fuse_req_t req, fuse_ino_t ino,
 	switch (in->offset & ~0xfffffUL) {
 	case AT_SMALL:
 		mmaps++;
-		fuse_reply_mmap(req, NODE(1), in->offset, 4 * PAGE);
+		fuse_reply_mmap(req, NODE(1), in->offset, 4 * PAGE, 0);
 		break;
 	case AT_BIG:
 		mmaps++;
-		fuse_reply_mmap(req, NODE(2), 0, BIG);
+		fuse_reply_mmap(req, NODE(2), 0, BIG, 0);
+		break;
+	case AT_DEMAND:
+		mmaps++;
+		fuse_reply_mmap(req, NODE(5), 0, DEMAND_PAGES * PAGE,
+				FUSE_BUFFER_DEMAND | FUSE_BUFFER_LOG);
 		break;
 	case AT_LATER:
 		run_thread(reply_later, req);
@@ -124,6 +141,94 @@ static void server_munmap(void *userdata, fuse_ino_t ino,
 		munmaps++;
 		last_len = in->len;
 	}
+}
+
+/* What is in a page of buffer 5: never zeros */
+static char fill_byte(uint64_t offset)
+{
+	return 'A' + offset / PAGE;
+}
+
+static void *fill_later(void *req)
+{
+	char page[PAGE];
+
+	usleep(100000);
+	memset(page, fill_byte(FILL_LATER * PAGE), PAGE);
+	fuse_reply_buf(req, page, PAGE);
+	return NULL;
+}
+
+static void server_fill(fuse_req_t req, uint64_t nodeid, uint64_t offset,
+			size_t size)
+{
+	char *data = malloc(size + 1);
+	size_t i;
+
+	fills++;
+	last_fill = size;
+	for (i = 0; i < size; i++)
+		data[i] = fill_byte(offset + i);
+
+	if (nodeid != NODE(5) || size % PAGE) {
+		fuse_reply_err(req, EBADMSG);
+		return;
+	}
+	switch (offset / PAGE) {
+	case FILL_SHORT:
+		fuse_reply_buf(req, data, PAGE / 2);
+		break;
+	case FILL_LATER:
+		run_thread(fill_later, req);
+		break;
+	case FILL_ERROR:
+		fuse_reply_err(req, EIO);
+		break;
+	case FILL_TOO_MUCH:
+		fill_result = fuse_reply_buf(req, data, size + 1);
+		break;
+	case FILL_STORE:
+		fuse_buffers_store(fb, nodeid, offset, data, PAGE);
+		fuse_reply_err(req, EIO);
+		break;
+	default:
+		fuse_reply_buf(req, data, size);
+	}
+	free(data);
+}
+
+/* A bit for each page of buffer 5 that was written since, in steps of @count */
+static int dirty(uint64_t *since, int count)
+{
+	struct fuse_buffer_range ranges[16];
+	uint64_t end;
+	int fd, bits = 0, n, i;
+
+	fd = fuse_buffers_open(fb, NODE(5), 0, 0);
+	if (fd < 0)
+		return fd;
+	do {
+		n = fuse_buffers_dirty(fd, since, ranges, count);
+		for (i = 0; i < n; i++) {
+			end = ranges[i].start + ranges[i].len;
+			for (; ranges[i].start < end; ranges[i].start += PAGE)
+				bits |= 1 << ranges[i].start / PAGE;
+		}
+	} while (n == count);
+	close(fd);
+	return n < 0 ? n : bits;
+}
+
+static int dirty_wait(int timeout)
+{
+	int fd, res;
+
+	fd = fuse_buffers_open(fb, NODE(5), 0, 0);
+	if (fd < 0)
+		return fd;
+	res = fuse_buffers_dirty_wait(fd, timeout);
+	close(fd);
+	return res;
 }
 
 struct collected {
@@ -195,7 +300,7 @@ static int open_buffer(void)
 	struct stat st;
 	int fd;
 
-	fd = fuse_buffers_open(fb, NODE(1), 0);
+	fd = fuse_buffers_open(fb, NODE(1), 0, 0);
 	if (fd < 0)
 		return fd;
 	if (pread(fd, c, 5, PAGE) != 5 || strcmp(c, "store"))
@@ -215,7 +320,7 @@ static int map_buffer(void)
 	void *p;
 	int err;
 
-	err = fuse_buffers_map(fb, NODE(1), 4 * PAGE, &p);
+	err = fuse_buffers_map(fb, NODE(1), 4 * PAGE, 0, &p);
 	if (err)
 		return err;
 	strcpy((char *)p + 3 * PAGE, "mapped");
@@ -268,6 +373,8 @@ static int do_job(enum job job)
 		.size = PAGE,
 	};
 	struct iovec iov[3] = { { "one", 3 }, { NULL, 0 }, { "two", 3 } };
+	static uint64_t since, since_other;
+	uint64_t never = 12345;
 	char c;
 
 	switch (job) {
@@ -309,6 +416,23 @@ static int do_job(enum job job)
 		return own_retrieve();
 	case POLL_NONBLOCK:
 		return poll_nonblock;
+	case FILLS:
+		return fills;
+	case LAST_FILL:
+		return last_fill;
+	case FILL_RESULT:
+		return fill_result;
+	case DIRTY:
+		return dirty(&since, 16);
+	case DIRTY_STEPS:
+		return dirty(&since_other, 1);
+	case DIRTY_NONE:
+		return dirty_wait(0);
+	case DIRTY_WAIT:
+		waiting++;
+		return dirty_wait(60000);
+	case DIRTY_ERROR:
+		return dirty(&never, 16);
 	case CLIENT_WROTE:
 		return fuse_buffers_retrieve(fb, NODE(1), 5, &c, 1) ?: c;
 	default:
@@ -439,6 +563,7 @@ static void ll_getattr(fuse_req_t req, fuse_ino_t ino,
 static const struct fuse_buffer_ops buffer_ops = {
 	.mmap = server_mmap,
 	.munmap = server_munmap,
+	.fill = server_fill,
 };
 
 /* Asks for what bypasses the library, unless that sees to it */
@@ -554,6 +679,70 @@ static bool zeros(const char *p, size_t len)
 	return true;
 }
 
+static sigjmp_buf fault;
+
+static void on_sigbus(int sig)
+{
+	siglongjmp(fault, sig);
+}
+
+/* What a page of buffer 5 has at @offset, or -1 if reading it is SIGBUS */
+static int peek(const volatile char *demand, int page, int offset)
+{
+	if (sigsetjmp(fault, 1))
+		return -1;
+	return demand[page * PAGE + offset];
+}
+
+static void client_demand(int fd)
+{
+	char *demand = map(fd, DEMAND_PAGES * PAGE, AT_DEMAND);
+	int byte = 'A', before, i, status;
+	pid_t pid;
+
+	signal(SIGBUS, on_sigbus);
+	RESULT(demand != MAP_FAILED && !job(fd, FILLS), "mmap_on_demand");
+	if (demand == MAP_FAILED)
+		return;
+	RESULT(peek(demand, 3, 5) == byte + 3 && job(fd, FILLS) == 1 &&
+	       (size_t)job(fd, LAST_FILL) == PAGE, "fill");
+	for (i = 4; i < 18 && peek(demand, i, 0) == byte + i; i++)
+		;
+	RESULT(i == 18 && (size_t)job(fd, LAST_FILL) > PAGE, "fill_ahead");
+	RESULT(peek(demand, FILL_SHORT, PAGE / 2 - 1) == byte + FILL_SHORT &&
+	       peek(demand, FILL_SHORT, PAGE / 2) == 0, "fill_short");
+	RESULT(peek(demand, FILL_LATER, 0) == byte + FILL_LATER,
+	       "fill_replied_by_other_thread");
+	RESULT(peek(demand, FILL_ERROR, 0) == -1, "fill_error");
+	RESULT(peek(demand, FILL_TOO_MUCH, 0) == -1 &&
+	       job(fd, FILL_RESULT) == -EINVAL, "fill_too_much");
+	RESULT(peek(demand, FILL_STORE, 0) == byte + FILL_STORE, "fill_store");
+
+	RESULT(job(fd, DIRTY) == 0 && job(fd, DIRTY_NONE) == 0, "dirty_none");
+	demand[5 * PAGE] = 1;
+	demand[7 * PAGE] = 1;
+	demand[8 * PAGE] = 1;
+	RESULT(job(fd, DIRTY_NONE) == 1 &&
+	       job(fd, DIRTY) == (1 << 5 | 1 << 7 | 1 << 8) &&
+	       job(fd, DIRTY_NONE) == 0 && job(fd, DIRTY) == 0, "dirty");
+	demand[9 * PAGE] = 1;
+	RESULT(job(fd, DIRTY_STEPS) == (1 << 5 | 1 << 7 | 1 << 8 | 1 << 9) &&
+	       job(fd, DIRTY) == 1 << 9, "dirty_in_steps_by_another");
+	RESULT(job(fd, DIRTY_ERROR) == -EINVAL, "dirty_since_never");
+	before = job(fd, WAITING);
+	pid = fork();
+	if (!pid)
+		_exit(job(fd, DIRTY_WAIT));
+	for (i = 0; i < 500 && job(fd, WAITING) == before; i++)
+		usleep(10000);
+	demand[3 * PAGE] = 1;
+	RESULT(waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+	       WEXITSTATUS(status) == 1 && job(fd, DIRTY) == 1 << 3,
+	       "dirty_wait");
+	munmap(demand, DEMAND_PAGES * PAGE);
+	signal(SIGBUS, SIG_DFL);
+}
+
 static void client(int fd)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
@@ -629,8 +818,9 @@ static void client(int fd)
 	       job(fd, POLL_NONBLOCK) == 0, "poll_nonblock");
 	if (!is_cuse)
 		RESULT(job(fd, OWN_RETRIEVE) == 1, "retrieve_of_libfuse");
+	client_demand(fd);
 	RESULT(!munmap(small, 4 * PAGE) && !munmap(large, BIG) &&
-	       job(fd, MUNMAPS) == 3, "munmap_last");
+	       job(fd, MUNMAPS) == 4, "munmap_last");
 }
 
 static void run(bool cuse, bool mt)

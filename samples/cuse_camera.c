@@ -527,7 +527,7 @@ static int alloc_buffer(struct handle *h)
 
 	memset(b, 0, sizeof(*b));
 	b->nodeid = FUSE_BUFFER_NODEID | ++cam.nodeids;
-	err = fuse_buffers_map(cam.fb, b->nodeid, cam.buffer_size, &b->mem);
+	err = fuse_buffers_map(cam.fb, b->nodeid, cam.buffer_size, 0, &b->mem);
 	if (err)
 		return err;
 	cam.nr_buffers++;
@@ -794,7 +794,7 @@ static void camera_mmap(fuse_req_t req, fuse_ino_t ino,
 	} else {
 		/* before the reply, which a munmap may follow at once */
 		b->mapped++;
-		if (fuse_reply_mmap(req, b->nodeid, 0, cam.buffer_size))
+		if (fuse_reply_mmap(req, b->nodeid, 0, cam.buffer_size, 0))
 			b->mapped--;
 	}
 	pthread_mutex_unlock(&cam.lock);

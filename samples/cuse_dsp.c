@@ -328,7 +328,8 @@ static int need_ring(void)
 	if (have_buffers) {
 		/* Silent and the client's alone: never the last one's memory */
 		card.nodeid = (card.nodeid + 1) | FUSE_BUFFER_NODEID;
-		ret = fuse_buffers_map(buffers, card.nodeid, card.map_size, &p);
+		ret = fuse_buffers_map(buffers, card.nodeid, card.map_size, 0,
+				       &p);
 	} else {
 		p = mmap(NULL, card.map_size, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -858,7 +859,7 @@ static void dsp_mmap(fuse_req_t req, fuse_ino_t ino,
 
 	if (ret) {
 		fuse_reply_err(req, -ret);
-	} else if (fuse_reply_mmap(req, nodeid, 0, size)) {
+	} else if (fuse_reply_mmap(req, nodeid, 0, size, 0)) {
 		pthread_mutex_lock(&card.lock);
 		card.maps--;
 		pthread_mutex_unlock(&card.lock);

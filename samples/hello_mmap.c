@@ -31,7 +31,7 @@ static void hello_mmap(fuse_req_t req, fuse_ino_t ino,
 	if (in->offset + in->len > SIZE)
 		fuse_reply_err(req, EINVAL);
 	else
-		fuse_reply_mmap(req, HELLO, in->offset, SIZE);
+		fuse_reply_mmap(req, HELLO, in->offset, SIZE, 0);
 }
 
 static void *clock_thread(void *page)
@@ -47,7 +47,7 @@ static void hello_ready(void *userdata)
 	void *page;
 
 	(void)userdata;
-	if (!fuse_buffers_map(fb, HELLO, SIZE, &page))
+	if (!fuse_buffers_map(fb, HELLO, SIZE, 0, &page))
 		pthread_create(&thread, NULL, clock_thread, page);
 }
 
