@@ -14,8 +14,6 @@
 FUSE_FIXTURE(buffer_admin, FUSE_FEATURE_BUFFERS);
 
 #define P	(self->page)
-#define C	(&self->c)
-#define S	(&self->s)
 
 static char *list(struct __test_metadata *_metadata, struct server *s)
 {
@@ -144,7 +142,7 @@ FUSE_TEST(fuse_admin, waiting)
 	int64_t fd;
 
 	S->manual = 1 << FUSE_OPEN;
-	client_send(C, CLIENT_OPEN, (int64_t[6]){ O_RDWR }, S->path,
+	client_send(C, CLIENT_OPEN, (int64_t[7]){ O_RDWR }, S->path,
 		    strlen(S->path) + 1, -1);
 	take(S, FUSE_OPEN);
 	ASSERT_LT(0, read_text(server_control(S, "waiting"), text,

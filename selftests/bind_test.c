@@ -12,8 +12,6 @@
 FUSE_FIXTURE(bind, FUSE_FEATURE_BUFFERS);
 
 #define P	(self->page)
-#define C	(&self->c)
-#define S	(&self->s)
 
 #define mmap_bound(fd, pages, offset) \
 	call(C, CLIENT_MMAP, 0, (pages) * P, RW, MAP_SHARED, fd, offset)
@@ -180,7 +178,7 @@ FUSE_TEST(bind, before_open_returns)
 	int64_t fd;
 
 	S->manual = 1 << FUSE_OPEN;
-	client_send(C, CLIENT_OPEN, (int64_t[6]){ O_RDWR }, S->path,
+	client_send(C, CLIENT_OPEN, (int64_t[7]){ O_RDWR }, S->path,
 		    strlen(S->path) + 1, -1);
 	r = take(S, FUSE_OPEN);
 	ASSERT_EQ(0, buffer_bind(S, out.fh, 0, P, BUF(1), 0, P));

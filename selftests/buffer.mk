@@ -3,8 +3,10 @@
 # Tests of FUSE buffers.  To be included in place of ../../lib.mk, which this
 # includes.
 
+BUFFER_DIR := $(dir $(lastword $(MAKEFILE_LIST)))
 BUFFER_TESTS := admin_test bind_test demand_test dirty_test buffer_notify_test buffer_test client_test
 BUFFER_TESTS += fault_test kill_test limits_test mmap_test userns_test
+BUFFER_TESTS += $(patsubst %.c,%,$(notdir $(wildcard $(BUFFER_DIR)op_*_test.c)))
 
 TEST_GEN_FILES += fuse_client
 
@@ -23,13 +25,44 @@ endif
 
 TEST_GEN_PROGS += $(BUFFER_TESTS)
 
-LOCAL_HDRS += fuse_server.h fuse_client.h fuse_fixture.h
+LOCAL_HDRS += fuse_server.h fuse_client.h fuse_counts.h fuse_fixture.h
 
 include ../../lib.mk
 
 BUFFER_PROGS := $(addprefix $(OUTPUT)/,$(BUFFER_TESTS))
 
-$(BUFFER_PROGS): fuse_server.c
+BUFFER_OBJS := $(addprefix $(OUTPUT)/,fuse_server.o fuse_uring.o fuse_counts.o)
+EXTRA_CLEAN += $(BUFFER_OBJS) $(OUTPUT)/fuse_names.h
+
+$(BUFFER_OBJS): $(OUTPUT)/%.o: %.c $(LOCAL_HDRS)
+	$(call msg,CC,,$@)
+	$(Q)$(CC) $(CFLAGS) -I$(OUTPUT) -c $< -o $@
+
+# Opcodes, notify codes and ioctls of the headers under test, as fuse_counts.c
+# has them
+define BUFFER_NAMES
+/^enum fuse_opcode/		{ kind = "opcode" }
+/^enum fuse_notify_code/	{ kind = "notify" }
+/^}/				{ kind = "" }
+kind && $$2 == "=" && $$1 !~ /RESERVED|_MAX$$/	{ name(kind, $$1) }
+/^#define FUSE_[A-Z]+ [0-9]+$$/ && $$3 > 4096 && $$3 < 8192 {
+	name("opcode", $$2)
+}
+/^#define FUSE_[A-Z_]+ _IO[RW]*\(FUSE_DEV_IOC_MAGIC/ { name("ioctl", $$2) }
+function name(kind, id)
+{
+	printf "{ \"%s\", \"%s\", %s },\n", kind, id, id
+}
+endef
+export BUFFER_NAMES
+
+$(OUTPUT)/fuse_counts.o: $(OUTPUT)/fuse_names.h
+$(OUTPUT)/fuse_names.h: $(wildcard $(addsuffix /linux/fuse*.h,$(filter-out -isystem,$(KHDR_INCLUDES))))
+	$(call msg,GEN,,$@)
+	$(Q)echo '#include <linux/fuse_buffer.h>' | $(CC) $(KHDR_INCLUDES) -E -dD - | \
+		awk "$$BUFFER_NAMES" >$@
+
+$(BUFFER_PROGS): $(BUFFER_OBJS)
 $(OUTPUT)/compat_test: LOCAL_HDRS += mmap_test.c
 $(OUTPUT)/compat_test: mmap_test.c
 $(BUFFER_PROGS) $(OUTPUT)/fuse_client: LDFLAGS += $(BUFFER_STATIC)

@@ -11,8 +11,6 @@
 
 #define PAGES	8
 #define P	(self->page)
-#define S	(&self->s)
-#define C	(&self->c)
 #define SIZE	(PAGES * P)
 
 /* A buffer of 8 pages that the server and a client have mapped */

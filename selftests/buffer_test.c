@@ -654,7 +654,7 @@ FUSE_TEST(buffer_fd, scm_rights)
 	int64_t fd, p;
 	char c;
 
-	client_send(&self->c, CLIENT_RECVFD, (int64_t[6]){ 0 }, NULL, 0,
+	client_send(&self->c, CLIENT_RECVFD, (int64_t[7]){ 0 }, NULL, 0,
 		    self->fd);
 	fd = call_end(&self->c);
 	ASSERT_LE(0, fd);

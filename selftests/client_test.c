@@ -15,14 +15,12 @@ FUSE_FIXTURE(nonblock, FUSE_FEATURE_NONBLOCK);
 FUSE_FIXTURE(nonblock_off, NEEDS_NOTHING);
 
 #define P	(self->page)
-#define C	(&self->c)
-#define S	(&self->s)
 
 #define CMD	_IOWR('x', 1, uint32_t)
 
 static void ioctl_start(struct client *c, int fd, uint32_t value)
 {
-	client_send(c, CLIENT_IOCTL, (int64_t[6]){ fd, CMD }, &value,
+	client_send(c, CLIENT_IOCTL, (int64_t[7]){ fd, CMD }, &value,
 		    sizeof(value), -1);
 }
 

@@ -15,8 +15,6 @@
 FUSE_FIXTURE(demand, FUSE_FEATURE_BUFFERS);
 
 #define P	(self->page)
-#define C	(&self->c)
-#define S	(&self->s)
 #define SIZE	(64 * P)
 
 /* Map all of the buffer into a client */

@@ -14,8 +14,6 @@
 FUSE_FIXTURE(dirty, FUSE_FEATURE_BUFFERS);
 
 #define P	(self->page)
-#define C	(&self->c)
-#define S	(&self->s)
 #define PAGES	32
 #define SIZE	(PAGES * P)
 

@@ -11,8 +11,6 @@
 #include "fuse_fixture.h"
 
 #define P	(self->page)
-#define C	(&self->c)
-#define S	(&self->s)
 
 #define FAULTS_MAX	200
 

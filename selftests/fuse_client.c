@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -123,6 +124,17 @@ static int get_fail_nth(void)
 	return atoi(text);
 }
 
+static int64_t any_syscall(int64_t *a)
+{
+	long arg[6];
+	int i;
+
+	for (i = 0; i < 6; i++)
+		arg[i] = IS_ARG(a[i]) ? (long)(cmd.data + ARG_OFFSET(a[i])) : a[i];
+	return result(syscall(a[6], arg[0], arg[1], arg[2], arg[3], arg[4],
+			      arg[5]));
+}
+
 static int64_t run(int *sock)
 {
 	int64_t *a = cmd.a;
@@ -186,6 +198,11 @@ static int64_t run(int *sock)
 		return ret < 0 ? ret : pfd.revents;
 	case CLIENT_FCNTL:
 		return result(fcntl(a[0], a[1], a[2]));
+	case CLIENT_SYSCALL:
+		ret = any_syscall(a);
+		memcpy(answer.data, cmd.data, cmd.len);
+		answer.len = cmd.len;
+		return ret;
 	case CLIENT_SIGACTION:
 		set_handler(a[0], on_signal, a[1]);
 		return 0;

@@ -12,6 +12,12 @@
 #define CLIENT_MAX	4
 #define CLIENT_DATA	16384
 
+/* Arguments of CLIENT_SYSCALL that are addresses in the command's data */
+#define CLIENT_OUT	8192	/* the first part of it is zeroed */
+#define ARG(offset)	(0x7a3d000000000000 | (int64_t)(offset))
+#define IS_ARG(a)	((uint64_t)(a) >> 16 == 0x7a3d00000000)
+#define ARG_OFFSET(a)	((a) & 0xffff)
+
 /* Returned instead of an errno when the memory access raised @sig */
 #define CLIENT_FAULT(sig)	(-4096 - (sig))
 
@@ -35,6 +41,7 @@ enum client_op {
 	CLIENT_IOCTL,		/* fd, cmd; data in and out */
 	CLIENT_POLL,		/* fd, events, timeout: revents */
 	CLIENT_FCNTL,		/* fd, cmd, arg */
+	CLIENT_SYSCALL,		/* arguments, number; data in and out */
 	CLIENT_SIGACTION,	/* signal, sa_flags */
 	CLIENT_SIGNALS,		/* number of signals caught */
 	CLIENT_FAULTS,		/* prepare for fail_nth */
@@ -50,7 +57,7 @@ struct client_cmd {
 	uint32_t len;
 	uint32_t fail_nth;	/* inject a fault where the kernel could fail */
 	uint32_t padding;
-	int64_t a[6];
+	int64_t a[7];
 	char data[CLIENT_DATA];
 };
 

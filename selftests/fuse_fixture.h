@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "fuse_server.h"
 
@@ -103,6 +104,101 @@ FIXTURE_VARIANT_ADD(name, fuse) { .type = SERVER_FUSE }
 #define CUSE_ONLY_FIXTURE(name, needs)					\
 FUSE_FIXTURE_SETUP(name, needs)						\
 FIXTURE_VARIANT_ADD(name, cuse) { .type = SERVER_CUSE }
+
+/*
+ * For the tests of opcodes: a server on an unpatched kernel, over each of the
+ * transports.  What else the server is to have, follows the name:
+ *
+ *	FUSE_OP_FIXTURE(lock, .init_flags = FUSE_POSIX_LOCKS);
+ *
+ *	FUSE_TEST(lock, getlk)
+ *	{
+ *		int fd = client_open(C, S, O_RDWR);
+ *		struct fuse_lk_out out = { .lk.type = F_UNLCK };
+ *		struct request *r;
+ *		enum bad_reply how;
+ *
+ *		sys_start(C, SYS_fcntl, fd, F_GETLK, in(C, &lock, sizeof(lock)));
+ *		r = take(S, FUSE_GETLK);
+ *		ASSERT_EQ(s->fh, BODY(r, struct fuse_lk_in)->fh);
+ *		...
+ *		ASSERT_EQ(0, reply(S, r, &out, sizeof(out)));
+ *		ASSERT_EQ(0, call_end(C));
+ *
+ *		for (how = 0; how < BAD_REPLIES; how++) {
+ *			sys_start(C, SYS_fcntl, fd, F_GETLK, ...);
+ *			r = take(S, FUSE_GETLK);
+ *			err = reply_bad(S, r, how, &out, sizeof(out));
+ *			ASSERT_EQ(err, call_end(C));
+ *		}
+ *	}
+ *
+ * take() names what must come next.  Opcodes that the server answers by itself
+ * (see housekeeping()) are for the test if it waits for them in take() or if
+ * S->manual has their bit; FUSE_FORGET and FUSE_BATCH_FORGET likewise.  What the
+ * server exchanged is counted (fuse_counts.c): an opcode of the headers that no
+ * test answers both by success and by an error fails a run of all tests.
+ */
+#define S	(&self->s)
+#define C	(&self->c)
+
+#define FUSE_OP_FIXTURE_SETUP(name, what, ...)				\
+FIXTURE(name)								\
+{									\
+	struct server s;						\
+	struct client c;						\
+};									\
+									\
+FIXTURE_VARIANT(name)							\
+{									\
+	const struct transport *transport;				\
+};									\
+									\
+FIXTURE_SETUP(name)							\
+{									\
+	const char *why;						\
+									\
+	self->s = (struct server){					\
+		.type = what,						\
+		.transport = variant->transport,			\
+		__VA_ARGS__						\
+	};								\
+	why = fixture_start(&self->s, &self->c, NEEDS_NOTHING,		\
+			    FUSE_CLIENT);				\
+	if (why) {							\
+		test_end();						\
+		SKIP(return, "%s", why);				\
+	}								\
+}									\
+									\
+FIXTURE_TEARDOWN(name)							\
+{									\
+	fixture_stop(&self->s, &self->c,				\
+		     _metadata->exit_code == KSFT_FAIL);		\
+}									\
+									\
+FIXTURE_VARIANT_ADD(name, dev) { .transport = &dev_transport };		\
+FIXTURE_VARIANT_ADD(name, splice) { .transport = &splice_transport }
+
+#define FUSE_OP_FIXTURE(name, ...)					\
+FUSE_OP_FIXTURE_SETUP(name, SERVER_FUSE, __VA_ARGS__);			\
+FIXTURE_VARIANT_ADD(name, uring) { .transport = &uring_transport }
+
+/*
+ * Also with what only matters to opcodes that carry data; zero copy is for files
+ * that the server opened with FOPEN_IO_URING_ZERO_COPY
+ */
+#define FUSE_DATA_FIXTURE(name, ...)					\
+FUSE_OP_FIXTURE(name, __VA_ARGS__);					\
+FIXTURE_VARIANT_ADD(name, uring_pool) {					\
+	.transport = &uring_pool_transport				\
+};									\
+FIXTURE_VARIANT_ADD(name, uring_zero_copy) {				\
+	.transport = &uring_zero_copy_transport				\
+}
+
+#define CUSE_OP_FIXTURE(name, ...)					\
+FUSE_OP_FIXTURE_SETUP(name, SERVER_CUSE, __VA_ARGS__)
 
 #define FUSE_TEST(fixture, name)	TEST_F_TIMEOUT(fixture, name, TIMEOUT_S)
 

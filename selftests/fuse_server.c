@@ -23,11 +23,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fuse_counts.h"
 #include "fuse_server.h"
 
 #define HEADROOM	4096
 #define MAX_SERVERS	4
 #define VALID_S		3600
+#define DIR_FH		0xd1d1d1d1d1d1d1d1
 
 int test_line;
 const char *test_file = "";
@@ -42,29 +44,6 @@ static struct {
 	char path[128];
 	char text[32];
 } saved_sysctl[4];
-
-static const struct { uint32_t nr; const char *name; } opcode_names[] = {
-#define OP(x) { x, #x }
-	OP(FUSE_LOOKUP), OP(FUSE_FORGET), OP(FUSE_GETATTR), OP(FUSE_SETATTR),
-	OP(FUSE_OPEN), OP(FUSE_READ), OP(FUSE_WRITE), OP(FUSE_STATFS),
-	OP(FUSE_RELEASE), OP(FUSE_FSYNC), OP(FUSE_GETXATTR), OP(FUSE_FLUSH),
-	OP(FUSE_INIT), OP(FUSE_ACCESS), OP(FUSE_INTERRUPT), OP(FUSE_IOCTL),
-	OP(FUSE_POLL), OP(FUSE_NOTIFY_REPLY), OP(FUSE_BATCH_FORGET),
-	OP(CUSE_INIT), OP(FUSE_MMAP), OP(FUSE_MUNMAP),
-#undef OP
-};
-
-static const char *opcode_name(uint32_t nr)
-{
-	static char text[16];
-	size_t i;
-
-	for (i = 0; i < sizeof(opcode_names) / sizeof(opcode_names[0]); i++)
-		if (opcode_names[i].nr == nr)
-			return opcode_names[i].name;
-	snprintf(text, sizeof(text), "opcode %u", nr);
-	return text;
-}
 
 int64_t now_ms(void)
 {
@@ -164,6 +143,7 @@ const char *test_begin(void)
 
 	if (geteuid())
 		return "needs root";
+	counts_open();
 	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
 	if (n < 0)
 		return "no /proc";
@@ -194,23 +174,29 @@ const char *test_dir(void)
 void test_end(void)
 {
 	restore_sysctls();
+	counts_write();
 }
 
 /* Transport: read(2) and write(2) on the device */
 
-static ssize_t dev_receive(struct server *s, void *buf, size_t size)
+static ssize_t dev_receive(struct server *s, void *buf, size_t size,
+			   void **from)
 {
 	ssize_t n = read(s->fd, buf, size);
 
+	(void)from;
 	return n < 0 ? -errno : n;
 }
 
-static int dev_send(struct server *s, const struct iovec *iov, int n)
+static int dev_send(struct server *s, struct request *r,
+		    const struct iovec *iov, int n)
 {
+	(void)r;
 	return writev(s->fd, iov, n) < 0 ? -errno : 0;
 }
 
-static const struct transport dev_transport = {
+const struct transport dev_transport = {
+	.name = "dev",
 	.receive = dev_receive,
 	.send = dev_send,
 };
@@ -229,10 +215,12 @@ static void need_pipe(struct server *s)
 		fail("pipe: %s", strerror(errno));
 }
 
-static ssize_t splice_receive(struct server *s, void *buf, size_t size)
+static ssize_t splice_receive(struct server *s, void *buf, size_t size,
+			      void **from)
 {
 	ssize_t n;
 
+	(void)from;
 	need_pipe(s);
 	n = splice(s->fd, NULL, s->pipe[1], NULL, size, 0);
 	if (n < 0)
@@ -242,13 +230,15 @@ static ssize_t splice_receive(struct server *s, void *buf, size_t size)
 	return n;
 }
 
-static int splice_send(struct server *s, const struct iovec *iov, int n)
+static int splice_send(struct server *s, struct request *r,
+		       const struct iovec *iov, int n)
 {
 	char rest[PIPE_BUF];
 	size_t total = 0, len = 0;
 	ssize_t ret;
 	int i, err = 0;
 
+	(void)r;
 	need_pipe(s);
 	for (i = 0; i < n; i++)
 		total += iov[i].iov_len;
@@ -284,17 +274,26 @@ static int splice_send(struct server *s, const struct iovec *iov, int n)
 }
 
 const struct transport splice_transport = {
+	.name = "splice",
 	.receive = splice_receive,
 	.send = splice_send,
 };
 
+/* What comes by the device although there is a ring, is no merit of the ring */
+static const char *transport_of(struct server *s, struct request *r)
+{
+	return s->transport->start && !(r && r->from) ? dev_transport.name :
+					    s->transport->name;
+}
+
 static struct request *receive(struct server *s)
 {
 	struct fuse_in_header *h;
+	void *from = NULL;
 	struct request *r;
 	ssize_t n;
 
-	n = s->transport->receive(s, s->buf, s->bufsize);
+	n = s->transport->receive(s, s->buf, s->bufsize, &from);
 	if (n == -EAGAIN || n == -EINTR)
 		return NULL;
 	if (n == -ENODEV || n == -ECONNABORTED) {
@@ -308,8 +307,30 @@ static struct request *receive(struct server *s)
 		fail("request of %zd bytes says it has %u", n, h->len);
 	r = calloc(1, sizeof(*r) + n);
 	memcpy(&r->h, s->buf, n);
+	r->from = from;
+	count("opcode", h->opcode, transport_of(s, r), COUNT_REQUEST);
 	s->log[s->requests++ % 64] = h->opcode;
 	return r;
+}
+
+/* The reply to an opcode that opens a file ends with what FUSE_OPEN's is */
+static void remember_file(struct server *s, uint32_t opcode, const void *data,
+			  size_t len)
+{
+	size_t entry = opcode == FUSE_OPEN ? 0 : sizeof(struct fuse_entry_out);
+	struct fuse_open_out open;
+	struct server_file *f;
+
+	if (opcode != FUSE_OPEN && opcode != FUSE_CREATE &&
+	    opcode != FUSE_TMPFILE)
+		return;
+	if (len != entry + sizeof(open))
+		return;
+	memcpy(&open, (const char *)data + entry, sizeof(open));
+	f = calloc(1, sizeof(*f));
+	f->fh = s->fh = open.fh;
+	f->next = s->files;
+	s->files = f;
 }
 
 int server_reply(struct server *s, struct request *r, int error,
@@ -322,17 +343,11 @@ int server_reply(struct server *s, struct request *r, int error,
 		.unique = r->h.unique,
 	};
 	struct iovec iov[2] = { { &h, sizeof(h) }, { (void *)data, len } };
-	const struct fuse_open_out *open = data;
 	struct server_map *m = NULL;
-	struct server_file *f;
 	int err;
 
-	if (r->h.opcode == FUSE_OPEN && !error && len == sizeof(*open)) {
-		f = calloc(1, sizeof(*f));
-		f->fh = s->fh = open->fh;
-		f->next = s->files;
-		s->files = f;
-	}
+	if (!error)
+		remember_file(s, r->h.opcode, data, len);
 	/* before sending: the FUSE_MUNMAP may be there at once */
 	if (r->h.opcode == FUSE_MMAP && !error && len == sizeof(*out) &&
 	    out->nodeid) {
@@ -346,10 +361,94 @@ int server_reply(struct server *s, struct request *r, int error,
 		m->next = s->maps;
 		s->maps = m;
 	}
-	err = s->transport->send(s, iov, len ? 2 : 1);
+	err = s->transport->send(s, r, iov, len ? 2 : 1);
 	if (err && m)
 		s->maps = m->next;
+	if (err == -EINVAL)
+		count("opcode", r->h.opcode, transport_of(s, r), COUNT_MALFORMED);
+	else if (!err)
+		count("opcode", r->h.opcode, transport_of(s, r),
+		      error ? COUNT_ERROR : COUNT_OK);
 	return err;
+}
+
+int reply_header(struct server *s, struct request *r,
+		 const struct fuse_out_header *h, const void *data, size_t len)
+{
+	struct iovec iov[2] = {
+		{ (void *)h, sizeof(*h) },
+		{ (void *)data, len },
+	};
+
+	count("opcode", r->h.opcode, transport_of(s, r), COUNT_MALFORMED);
+	return s->transport->send(s, r, iov, len ? 2 : 1);
+}
+
+int reply_raw(struct server *s, struct request *r, uint32_t len_in_header,
+	      int error, const void *data, size_t len)
+{
+	struct fuse_out_header h = {
+		.len = len_in_header,
+		.error = error,
+		.unique = r->h.unique,
+	};
+
+	return reply_header(s, r, &h, data, len);
+}
+
+int server_reply_bad(struct server *s, struct request *r, enum bad_reply how,
+		     const void *data, size_t len)
+{
+	struct fuse_out_header h = {
+		.len = sizeof(h) + len,
+		.unique = r->h.unique,
+	};
+	char *more = calloc(1, len + 8);
+	int want = -EINVAL, err;
+	bool ends = false;
+
+	memcpy(more, data, len);
+	switch (how) {
+	case BAD_SHORT:
+		h.len--;
+		len--;
+		ends = true;
+		break;
+	case BAD_LONG:
+		h.len += 8;
+		len += 8;
+		ends = true;
+		break;
+	case BAD_ERROR_POSITIVE:
+		h.error = EIO;
+		h.len -= len;
+		len = 0;
+		break;
+	case BAD_ERROR_RANGE:
+		h.error = -512;
+		h.len -= len;
+		len = 0;
+		break;
+	case BAD_UNIQUE:
+		h.unique ^= 1ULL << 40;
+		want = -ENOENT;
+		break;
+	case BAD_REPLIES:
+		fail("no such bad reply");
+	}
+	err = reply_header(s, r, &h, more, len);
+	free(more);
+	if (r->from) {
+		/* nothing is told to the server, all to the client */
+		if (err)
+			fail("bad reply %d: %s", how, strerror(-err));
+		return want;
+	}
+	if (err != want)
+		fail("bad reply %d: %s", how, strerror(-err));
+	if (!ends && reply_error(s, r, -EIO))
+		fail("the request ended with bad reply %d", how);
+	return -EIO;
 }
 
 static void file_attr(struct fuse_attr *attr, uint64_t ino)
@@ -398,6 +497,13 @@ static void reply_open(struct server *s, struct request *r)
 	reply(s, r, &out, sizeof(out));
 }
 
+static void reply_opendir(struct server *s, struct request *r)
+{
+	struct fuse_open_out out = { .fh = DIR_FH };
+
+	reply(s, r, &out, sizeof(out));
+}
+
 static void reply_read(struct server *s, struct request *r)
 {
 	char *data = calloc(1, r->read.size);
@@ -442,8 +548,12 @@ static bool housekeeping(struct server *s, struct request *r)
 		if (s->io)
 			reply_write(s, r);
 		return s->io;
+	case FUSE_OPENDIR:
+		reply_opendir(s, r);
+		return true;
 	case FUSE_FLUSH:
 	case FUSE_RELEASE:
+	case FUSE_RELEASEDIR:
 	case FUSE_ACCESS:
 	case FUSE_FSYNC:
 		reply(s, r, NULL, 0);
@@ -459,6 +569,8 @@ static bool housekeeping(struct server *s, struct request *r)
 static bool wants_reply(struct request *r)
 {
 	switch (r->h.opcode) {
+	case FUSE_FORGET:
+	case FUSE_BATCH_FORGET:
 	case FUSE_MUNMAP:
 	case FUSE_INTERRUPT:
 	case FUSE_NOTIFY_REPLY:
@@ -525,18 +637,22 @@ static void serve_one(struct server *s, uint32_t opcode)
 {
 	struct request *r = receive(s), **tail;
 	uint32_t op;
+	bool wanted;
 
 	if (!r)
 		return;
 	op = r->h.opcode;
+	wanted = op == opcode || op == s->keep ||
+		 (op < 64 && s->manual & (1ULL << op));
 	if (op == FUSE_FORGET || op == FUSE_BATCH_FORGET) {
 		s->forgets++;
-		free(r);
-		return;
+		if (!wanted) {
+			free(r);
+			return;
+		}
 	}
 	account(s, r);
-	if (op == opcode || op == s->keep || !wants_reply(r) ||
-	    (op < 64 && s->manual & (1ULL << op))) {
+	if (wanted || !wants_reply(r)) {
 		for (tail = &s->inbox; *tail; tail = &(*tail)->next)
 			;
 		*tail = r;
@@ -549,14 +665,14 @@ static void serve_one(struct server *s, uint32_t opcode)
 
 bool server_pending(struct server *s)
 {
-	struct pollfd pfd = { .fd = s->fd, .events = POLLIN };
+	struct pollfd pfd = { .fd = s->wait_fd, .events = POLLIN };
 
 	return poll(&pfd, 1, 0) == 1;
 }
 
 void server_wait_pending(struct server *s)
 {
-	struct pollfd pfd = { .fd = s->fd, .events = POLLIN };
+	struct pollfd pfd = { .fd = s->wait_fd, .events = POLLIN };
 
 	if (poll(&pfd, 1, WAIT_MS) != 1)
 		fail("no request");
@@ -568,7 +684,7 @@ struct request *server_take(struct server *s, uint32_t opcode)
 	struct request *r;
 
 	while (!s->inbox) {
-		struct pollfd pfd = { .fd = s->fd, .events = POLLIN };
+		struct pollfd pfd = { .fd = s->wait_fd, .events = POLLIN };
 
 		left = end - now_ms();
 		if (left <= 0 || poll(&pfd, 1, left) != 1)
@@ -582,6 +698,9 @@ struct request *server_take(struct server *s, uint32_t opcode)
 	if (r->h.opcode != opcode)
 		fail("expected %s, got %s", opcode_name(opcode),
 		     opcode_name(r->h.opcode));
+	/* the test that takes it checks it */
+	if (!wants_reply(r))
+		count("opcode", opcode, transport_of(s, r), COUNT_OK);
 	return r;
 }
 
@@ -607,7 +726,8 @@ bool serve_until(int fd, int ms)
 			if (s->deaf || s->gone || s->fd < 0)
 				continue;
 			who[n] = s;
-			pfd[n++] = (struct pollfd){ .fd = s->fd, .events = POLLIN };
+			pfd[n++] = (struct pollfd){ .fd = s->wait_fd,
+						    .events = POLLIN };
 		}
 		left = end - now_ms();
 		if (poll(pfd, n, left > 0 ? left : 0) < 0 && errno != EINTR)
@@ -622,11 +742,13 @@ bool serve_until(int fd, int ms)
 	}
 }
 
-static void fuse_init(struct server *s)
+static const char *fuse_init(struct server *s)
 {
-	uint64_t flags = s->init_flags | FUSE_INIT_EXT | FUSE_MAX_PAGES |
-			 FUSE_BIG_WRITES;
+	uint64_t flags = s->init_flags | s->transport->init_flags |
+			 FUSE_INIT_EXT | FUSE_MAX_PAGES | FUSE_BIG_WRITES;
 	struct request *r = server_take(s, FUSE_INIT);
+	const struct fuse_init_in *in = BODY(r, struct fuse_init_in);
+	uint64_t offered = in->flags | (uint64_t)in->flags2 << 32;
 	struct fuse_init_out out = {
 		.major = FUSE_KERNEL_VERSION,
 		.minor = FUSE_KERNEL_MINOR_VERSION,
@@ -639,7 +761,10 @@ static void fuse_init(struct server *s)
 		.max_pages = s->max_write / getpagesize(),
 	};
 
+	if (s->transport->init_flags & ~offered)
+		return "kernel without this transport";
 	reply(s, r, &out, sizeof(out));
+	return s->transport->start ? s->transport->start(s) : NULL;
 }
 
 /* The minor number of the mount, without asking the file system */
@@ -660,22 +785,23 @@ static unsigned int mount_dev(const char *mnt)
 
 static const char *fuse_start(struct server *s)
 {
-	char opts[128];
+	char opts[256];
 
 	s->fd = open(s->device ?: "/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (s->fd < 0)
 		return "no /dev/fuse";
 	mkdir(s->mnt, 0755);
 	snprintf(opts, sizeof(opts),
-		 "fd=%d,rootmode=40000,user_id=%u,group_id=%u", s->fd,
-		 getuid(), getgid());
-	if (mount("fuse", s->mnt, "fuse", MS_NOSUID | MS_NODEV, opts))
+		 "fd=%d,rootmode=40000,user_id=%u,group_id=%u%s%s", s->fd,
+		 getuid(), getgid(), s->options ? "," : "", s->options ?: "");
+	if (mount(s->source ?: "fuse", s->mnt, s->source ? "fuseblk" : "fuse",
+		  MS_NOSUID | MS_NODEV, opts))
 		return "cannot mount fuse";
 	snprintf(s->path, sizeof(s->path), "%s/file", s->mnt);
 	s->ino = FILE_INO;
 	s->dev = mount_dev(s->mnt);
-	fuse_init(s);
-	return NULL;
+	s->wait_fd = s->fd;
+	return s->manual_init ? NULL : fuse_init(s);
 }
 
 static void cuse_init(struct server *s)
@@ -698,15 +824,11 @@ static void cuse_init(struct server *s)
 	reply(s, r, &init, sizeof(init.out) + len + 1);
 }
 
-static const char *cuse_start(struct server *s)
+const char *cuse_node(struct server *s)
 {
 	unsigned int major, minor;
 	char path[128], text[32];
 
-	s->fd = open("/dev/cuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (s->fd < 0)
-		return "no /dev/cuse";
-	cuse_init(s);
 	/* a node of our own: names in /dev belong to the system */
 	snprintf(path, sizeof(path), "/sys/class/cuse/%s/dev", s->name);
 	if (read_text(path, text, sizeof(text)) < 0 ||
@@ -716,6 +838,27 @@ static const char *cuse_start(struct server *s)
 	if (mknod(s->path, S_IFCHR | 0600, makedev(major, minor)))
 		fail("mknod: %s", strerror(errno));
 	return NULL;
+}
+
+static const char *cuse_start(struct server *s)
+{
+	s->fd = open("/dev/cuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (s->fd < 0)
+		return "no /dev/cuse";
+	s->wait_fd = s->fd;
+	if (s->manual_init)
+		return NULL;
+	cuse_init(s);
+	return cuse_node(s);
+}
+
+static void close_device(struct server *s)
+{
+	if (s->transport->stop)
+		s->transport->stop(s);
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = s->wait_fd = -1;
 }
 
 const char *server_start(struct server *s)
@@ -729,6 +872,7 @@ const char *server_start(struct server *s)
 		s->max_write = 32 * getpagesize();
 	s->bufsize = s->max_write + HEADROOM;
 	s->buf = malloc(s->bufsize);
+	s->fd = s->wait_fd = -1;
 	s->checked = true;
 	snprintf(s->mnt, sizeof(s->mnt), "%s/mnt%d", base, number);
 	snprintf(s->name, sizeof(s->name), "fuse_test_%d_%d", getpid(), number);
@@ -736,9 +880,7 @@ const char *server_start(struct server *s)
 
 	why = s->type == SERVER_CUSE ? cuse_start(s) : fuse_start(s);
 	if (why) {
-		if (s->fd >= 0)
-			close(s->fd);
-		s->fd = -1;
+		close_device(s);
 		return why;
 	}
 	s->next = servers;
@@ -750,8 +892,15 @@ void server_die(struct server *s)
 {
 	s->gone = true;
 	s->checked = false;
-	close(s->fd);
-	s->fd = -1;
+	close_device(s);
+}
+
+const char *server_path(struct server *s, const char *name)
+{
+	static char path[PATH_MAX + 128];
+
+	snprintf(path, sizeof(path), "%s/%s", s->mnt, name);
+	return path;
 }
 
 const char *server_control(struct server *s, const char *name)
@@ -818,9 +967,7 @@ void server_stop(struct server *s)
 		server_drain(s);
 		server_quiet(s);
 	}
-	if (s->fd >= 0)
-		close(s->fd);
-	s->fd = -1;
+	close_device(s);
 	umount2(s->mnt, MNT_DETACH);
 	for (p = &servers; *p; p = &(*p)->next)
 		if (*p == s) {
@@ -849,8 +996,14 @@ int server_notify(struct server *s, int code, const void *out, size_t size,
 		{ (void *)out, size },
 		{ (void *)data, len },
 	};
+	int err = s->transport->send(s, NULL, iov, len ? 3 : 2);
+	const char *transport = transport_of(s, NULL);
 
-	return s->transport->send(s, iov, len ? 3 : 2);
+	count("notify", code, transport, COUNT_REQUEST);
+	count("notify", code, transport, err ? COUNT_ERROR : COUNT_OK);
+	if (err == -EINVAL)
+		count("notify", code, transport, COUNT_MALFORMED);
+	return err;
 }
 
 int store(struct server *s, uint64_t nodeid, uint64_t offset, const void *data,
@@ -892,18 +1045,24 @@ int inval(struct server *s, uint64_t nodeid, int64_t offset, int64_t len)
 
 /* Ioctls of the device */
 
-static int server_ioctl(struct server *s, unsigned long cmd, void *arg)
+int counted_ioctl(int fd, unsigned long cmd, const void *arg)
 {
-	int ret = ioctl(s->fd, cmd, arg);
+	int ret = ioctl(fd, cmd, arg);
 
-	return ret < 0 ? -errno : ret;
+	if (ret < 0)
+		ret = -errno;
+	count("ioctl", cmd, dev_transport.name, COUNT_REQUEST);
+	count("ioctl", cmd, dev_transport.name, ret < 0 ? COUNT_ERROR : COUNT_OK);
+	if (ret == -EINVAL)
+		count("ioctl", cmd, dev_transport.name, COUNT_MALFORMED);
+	return ret;
 }
 
 int server_enable(struct server *s, uint64_t features)
 {
 	struct fuse_enable arg = { .features = features };
 
-	return server_ioctl(s, FUSE_DEV_IOC_ENABLE, &arg);
+	return counted_ioctl(s->fd, FUSE_DEV_IOC_ENABLE, &arg);
 }
 
 int buffer_open(struct server *s, uint64_t nodeid, uint64_t size)
@@ -914,7 +1073,7 @@ int buffer_open(struct server *s, uint64_t nodeid, uint64_t size)
 		.flags = O_CLOEXEC,
 	};
 
-	return server_ioctl(s, FUSE_DEV_IOC_BUFFER_OPEN, &arg);
+	return counted_ioctl(s->fd, FUSE_DEV_IOC_BUFFER_OPEN, &arg);
 }
 
 int buffer_bind(struct server *s, uint64_t fh, uint64_t start, uint64_t len,
@@ -930,7 +1089,7 @@ int buffer_bind(struct server *s, uint64_t fh, uint64_t start, uint64_t len,
 		.size = size,
 	};
 
-	return server_ioctl(s, FUSE_DEV_IOC_BUFFER_BIND, &arg);
+	return counted_ioctl(s->fd, FUSE_DEV_IOC_BUFFER_BIND, &arg);
 }
 
 int buffer_unbind(struct server *s, uint64_t fh, uint64_t start, uint64_t len)
@@ -942,7 +1101,7 @@ int buffer_unbind(struct server *s, uint64_t fh, uint64_t start, uint64_t len)
 		.len = len,
 	};
 
-	return server_ioctl(s, FUSE_DEV_IOC_BUFFER_UNBIND, &arg);
+	return counted_ioctl(s->fd, FUSE_DEV_IOC_BUFFER_UNBIND, &arg);
 }
 
 bool buffer_exists(struct server *s, uint64_t nodeid)
@@ -1014,6 +1173,24 @@ void client_send(struct client *c, uint32_t op, const int64_t *a,
 	}
 	if (sendmsg(c->sock, &msg, MSG_NOSIGNAL) < 0)
 		fail("client %d: %s", c->pid, strerror(errno));
+}
+
+int64_t client_in(struct client *c, const void *data, size_t len)
+{
+	int64_t at = CLIENT_OUT + c->in_len;
+
+	if (at + len > CLIENT_DATA)
+		fail("arguments of %zu bytes", c->in_len + len);
+	memcpy(c->area + at, data, len);
+	/* as a structure wants it */
+	c->in_len += (len + 7) & ~7;
+	return ARG(at);
+}
+
+void client_sys(struct client *c, const int64_t *a)
+{
+	client_send(c, CLIENT_SYSCALL, a, c->area, CLIENT_OUT + c->in_len, -1);
+	c->in_len = 0;
 }
 
 int64_t client_wait(struct client *c)
@@ -1175,7 +1352,7 @@ int64_t client_map(struct client *c, struct server *s, const struct map_args *m)
 	int err;
 
 	client_send(c, CLIENT_MMAP,
-		    (int64_t[6]){ m->addr, m->len, m->prot, m->flags, m->fd,
+		    (int64_t[7]){ m->addr, m->len, m->prot, m->flags, m->fd,
 				  m->offset }, NULL, 0, -1);
 	r = take_mmap(c, s, m);
 	if (m->error)

@@ -48,6 +48,7 @@ enum server_type {
 
 struct request {
 	struct request *next;
+	void *from;		/* of its transport */
 	struct fuse_in_header h;
 	union {
 		struct fuse_mmap_in mmap;
@@ -64,18 +65,37 @@ struct request {
 	};
 };
 
+/* The structure that starts the request, and what follows it */
+#define BODY(r, type)	((const type *)(const void *)(r)->body)
+#define AFTER(r, type)	((const char *)(r)->body + sizeof(type))
+/* Length of all that, and what of the request is not a header */
+#define BODY_LEN(r)	((r)->h.len - sizeof((r)->h))
+
 struct server;
 
 /* How messages travel */
 struct transport {
-	/* one message, or -EAGAIN */
-	ssize_t (*receive)(struct server *s, void *buf, size_t size);
-	/* 0 or -errno */
-	int (*send)(struct server *s, const struct iovec *iov, int n);
+	const char *name;
+	uint64_t init_flags;	/* to be negotiated */
+	/* after FUSE_INIT: a reason to skip, or NULL */
+	const char *(*start)(struct server *s);
+	void (*stop)(struct server *s);
+	/* one message, or -EAGAIN; @from is for the request */
+	ssize_t (*receive)(struct server *s, void *buf, size_t size,
+			   void **from);
+	/* @r: what it replies to, or NULL; 0 or -errno */
+	int (*send)(struct server *s, struct request *r,
+		    const struct iovec *iov, int n);
 };
 
-/* The default is read(2) and write(2) */
+/* read(2) and write(2), the default */
+extern const struct transport dev_transport;
 extern const struct transport splice_transport;
+extern const struct transport uring_transport;
+extern const struct transport uring_pool_transport;
+extern const struct transport uring_zero_copy_transport;
+
+struct ring;
 
 /* What the server believes to be mapped, or open */
 struct server_file {
@@ -96,6 +116,9 @@ struct server {
 	uint32_t max_write;
 	uint64_t init_flags;
 	bool unrestricted;	/* CUSE_UNRESTRICTED_IOCTL */
+	bool manual_init;	/* the test takes FUSE_INIT or CUSE_INIT */
+	const char *options;	/* of the mount, beside those it must have */
+	const char *source;	/* a block device: fuseblk */
 
 	/* to be changed at any time */
 	uint32_t open_flags;	/* FOPEN_* of the next FUSE_OPEN */
@@ -106,6 +129,7 @@ struct server {
 
 	/* results */
 	int fd;
+	int wait_fd;		/* to poll for requests */
 	bool gone;		/* the connection ended */
 	bool checked;		/* bookkeeping holds; not after a server's death */
 	char path[128];		/* of the file, or of the device */
@@ -115,6 +139,7 @@ struct server {
 	uint64_t ino;		/* nodeid of the file */
 	uint64_t fh;		/* of the latest FUSE_OPEN */
 	unsigned int forgets;
+	unsigned int zero_copied;	/* requests without their pages */
 	unsigned int requests;	/* all that were received */
 	uint32_t log[64];	/* the latest opcodes, a ring */
 
@@ -125,6 +150,7 @@ struct server {
 	size_t bufsize;
 	char *buf;
 	int pipe[2];		/* of splice_transport */
+	struct ring *ring;	/* of uring_transport and its kind */
 };
 
 struct client {
@@ -134,6 +160,8 @@ struct client {
 	int wordsize;
 	uint32_t fail_nth;	/* for the next command: see fail-nth in proc */
 	struct client_answer answer;
+	size_t in_len;
+	char area[CLIENT_DATA];
 };
 
 extern int test_line;
@@ -171,6 +199,34 @@ void server_wait_pending(struct server *s);
 int server_reply(struct server *s, struct request *r, int error,
 		 const void *data, size_t len);
 
+/*
+ * Replies that are wrong on purpose, and counted as such; they return what the
+ * kernel said to the server.
+ */
+int reply_header(struct server *s, struct request *r,
+		 const struct fuse_out_header *h, const void *data, size_t len);
+int reply_raw(struct server *s, struct request *r, uint32_t len_in_header,
+	      int error, const void *data, size_t len);
+
+enum bad_reply {
+	BAD_SHORT,		/* a byte less; not for replies of any length */
+	BAD_LONG,		/* 8 bytes more */
+	BAD_ERROR_POSITIVE,
+	BAD_ERROR_RANGE,	/* what no system call may return */
+	BAD_UNIQUE,
+	BAD_REPLIES
+};
+
+/*
+ * Make the good reply @data bad, check what the kernel says to it, and see that
+ * the request ends; returns the errno of the client's system call, -EIO by the
+ * device.
+ */
+int server_reply_bad(struct server *s, struct request *r, enum bad_reply how,
+		     const void *data, size_t len);
+#define reply_bad(s, r, how, data, len) \
+	(HERE, server_reply_bad(s, r, how, data, len))
+
 #define take(s, opcode)		(HERE, server_take(s, opcode))
 #define quiet(s)		(HERE, server_quiet(s))
 #define reply(s, r, data, len)	server_reply(s, r, 0, data, len)
@@ -184,7 +240,11 @@ int retrieve(struct server *s, uint64_t nodeid, uint64_t offset, uint32_t len,
 	     uint64_t unique);
 int inval(struct server *s, uint64_t nodeid, int64_t offset, int64_t len);
 
+/* The node of a CUSE device, after CUSE_INIT; for manual_init */
+const char *cuse_node(struct server *s);
+
 /* 0 or -errno, or a file descriptor */
+int counted_ioctl(int fd, unsigned long cmd, const void *arg);
 int server_enable(struct server *s, uint64_t features);
 int buffer_open(struct server *s, uint64_t nodeid, uint64_t size);
 int buffer_bind(struct server *s, uint64_t fh, uint64_t start, uint64_t len,
@@ -214,13 +274,34 @@ int client_gone(struct client *c);
 void client_sleeps(struct client *c);
 
 #define call_start(c, op, ...) \
-	(HERE, client_send(c, op, (int64_t[6]){ __VA_ARGS__ }, NULL, 0, -1))
+	(HERE, client_send(c, op, (int64_t[7]){ __VA_ARGS__ }, NULL, 0, -1))
 #define call_end(c)	(HERE, client_wait(c))
 #define call(c, op, ...) \
 	(call_start(c, op, __VA_ARGS__), client_wait(c))
 #define call_data(c, op, data, len, ...) \
-	(HERE, client_send(c, op, (int64_t[6]){ __VA_ARGS__ }, data, len, -1), \
+	(HERE, client_send(c, op, (int64_t[7]){ __VA_ARGS__ }, data, len, -1), \
 	 client_wait(c))
+
+/*
+ * Any system call of @c.  An argument that is an address is one of the client's
+ * memory, or str() or in(), copies for this call, or ARG(offset) below
+ * CLIENT_OUT, which is zeroed.  After the call, out() is what it left there:
+ *
+ *	sys(c, SYS_mkdirat, AT_FDCWD, path(c, s, "dir"), 0755);
+ *	sys(c, SYS_statx, fd, str(c, ""), AT_EMPTY_PATH, STATX_ALL, ARG(0));
+ *	stx = out(c, ARG(0));
+ */
+#define sys_start(c, nr, ...) \
+	(HERE, client_sys(c, (int64_t[7]){ [6] = (nr), [0] = __VA_ARGS__ }))
+#define sys(c, nr, ...)	(sys_start(c, nr, __VA_ARGS__), client_wait(c))
+#define in(c, data, len) client_in(c, data, len)
+#define str(c, text)	client_in(c, text, strlen(text) + 1)
+#define path(c, s, name) str(c, server_path(s, name))
+#define out(c, arg)	((void *)((c)->answer.data + ARG_OFFSET(arg)))
+int64_t client_in(struct client *c, const void *data, size_t len);
+void client_sys(struct client *c, const int64_t *a);
+/* A name in the file system of @s; "": its root */
+const char *server_path(struct server *s, const char *name);
 
 /* Open the file of @s in @c; its fh is then s->fh */
 #define client_open(c, s, flags) \

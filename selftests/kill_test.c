@@ -16,8 +16,6 @@
 FUSE_FIXTURE(mmap_kill, FUSE_FEATURE_BUFFERS);
 
 #define P	(self->page)
-#define C	(&self->c)
-#define S	(&self->s)
 
 #define OUT	(&(struct fuse_mmap_out){ .nodeid = BUF(1), .size = P })
 #define start_mmap(fd) \

@@ -17,8 +17,6 @@
 FUSE_FIXTURE(buffer_limits, FUSE_FEATURE_BUFFERS);
 
 #define P	(self->page)
-#define C	(&self->c)
-#define S	(&self->s)
 
 #define CEILING	"/proc/sys/fs/fuse/max_buffer_pages"
 

@@ -12,8 +12,6 @@
 FUSE_FIXTURE(mmap, FUSE_FEATURE_BUFFERS);
 
 #define P	(self->page)
-#define C	(&self->c)
-#define S	(&self->s)
 
 /* mmap(2) that the server answers with buffer @n of @pages pages */
 #define map_shared(fd, n, pages) \

@@ -16,8 +16,6 @@
 #define LIMIT_PAGES	16
 
 #define P	(self->page)
-#define C	(&self->c)
-#define S	(&self->s)
 
 FIXTURE(userns)
 {
