@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-export LINUX ACCEL JOBS BASE
+export LINUX ACCEL JOBS BASE TREE V BENCH
 
 F ?= lockdep
 kernel = scripts/deps && scripts/build-kernel $(F)
@@ -28,10 +28,13 @@ run: ## run a command in the VM: CMD='...' FILES='host files' F=, OUT=dir is /ou
 	@$(kernel) && $(user) && scripts/vm --flavour $(F) $(if $(OUT),--out '$(OUT)') --cmd "$$COMMAND" -- $(FILES)
 
 apply: ## the series as commits on the kernel git tree TREE=dir
-	@scripts/compose --git '$(TREE)'
+	@scripts/compose --git "$$TREE"
 
 refresh: ## the way back: commits of TREE=dir to patches/ and whole files; BASE=rev
-	@scripts/refresh '$(TREE)'
+	@scripts/refresh "$$TREE"
+
+series: ## mails in build/series: V=version, TREE=git tree of 7.3, BENCH=no
+	@scripts/deps && scripts/series
 
 lint: ## checkpatch, sparse, W=1, kernel-doc, shellcheck
 	@scripts/deps && scripts/lint
@@ -43,4 +46,4 @@ clean: ## remove all that was built, but keep the kernel source that was fetched
 export COMMAND := $(value CMD)
 export BASE_ONLY LINT
 
-.PHONY: help demo test kernel shell run apply refresh lint clean
+.PHONY: help demo test kernel shell run apply refresh series lint clean

@@ -146,3 +146,23 @@ git_tree()
 		die "$dir has changes that are not committed: commit or stash them first"
 	echo "$dir"
 }
+
+# base_git DIR [FILE...]: a git tree of just those files of build/linux-base
+# that the series touches, after read_series, and FILEs
+base_git()
+{
+	local dir=$1 file
+
+	shift
+	rm -rf "$dir"
+	# What compose --git takes for a kernel tree
+	mkdir -p "$dir/fs/fuse"
+	{ cat "$work/touched"; printf '%s\n' "$@"; } | sort -u | while read -r file; do
+		[ ! -f "$BUILD/linux-base/$file" ] || echo "$file"
+	done | rsync -a --files-from=- "$BUILD/linux-base/" "$dir/"
+	git -C "$dir" init -q
+	git -C "$dir" config user.name fuse-mmap
+	git -C "$dir" config user.email fuse-mmap@localhost
+	git -C "$dir" add -Af
+	git -C "$dir" commit -q --allow-empty -m "$(<"$BUILD/linux-base.id")"
+}
