@@ -2,10 +2,11 @@
 /*
  * cuse_dsp - an OSS sound card, /dev/dsp, that is a process
  *
- * The ring that a card's DMA would play from is a FUSE buffer.  A client that
- * maps it (mmap(2) on /dev/dsp) and the server have the same memory; neither
- * asks the other when sound goes in or out.  Clients that use write(2) fill the
- * same ring through the server.
+ * What a client maps (mmap(2) on /dev/dsp) is a FUSE buffer, from which the card
+ * fetches sound as it plays: by asking what was written since it fetched last,
+ * and copying these pages into its own ring.  The client is not asked, and does
+ * not ask, when sound goes in or out.  Clients that use write(2) fill the card's
+ * ring through the server.
  *
  * The card's clock is CLOCK_MONOTONIC: whoever asks for the position gets what
  * the clock says, and a thread plays what is due.  Requests that must wait
@@ -76,11 +77,14 @@ static struct {
 	int fragment;			/* SETFRAGMENT's argument, or 0 */
 
 	uint8_t *ring;			/* NULL until it is needed */
-	uint64_t nodeid;
 	size_t ring_size;		/* what the card plays in circles */
 	size_t map_size;		/* the same in whole pages */
 	size_t frag_size;
+	uint64_t nodeid;
+	int buffer;			/* what clients map, or -1 */
 	int maps;			/* by the client */
+	uint64_t since;			/* what was written before is in the ring */
+	uint64_t fetched;		/* bytes, of all rings */
 
 	bool trigger;
 	bool loop;			/* plays the ring for ever */
@@ -97,6 +101,7 @@ static struct {
 	.format = &formats[0],
 	.rate = 8000,
 	.channels = 1,
+	.buffer = -1,
 	.waiters_end = &card.waiters,
 };
 
@@ -240,6 +245,23 @@ static void start_clock(void)
 	pthread_cond_signal(&card.wake);
 }
 
+/* Have in the ring what the client has written to its memory */
+static void fetch(void)
+{
+	struct fuse_buffer_range ranges[16];
+	int n, i;
+
+	if (card.buffer < 0)
+		return;
+	do {
+		n = fuse_buffers_dirty(card.buffer, &card.since, ranges, 16);
+		for (i = 0; i < n; i++)
+			card.fetched += pread(card.buffer,
+					      card.ring + ranges[i].start,
+					      ranges[i].len, ranges[i].start);
+	} while (n == 16);
+}
+
 /* Play what is due by now */
 static void advance(void)
 {
@@ -256,6 +278,8 @@ static void advance(void)
 	late = due > card.ring_size;
 	if (due > max)
 		due = max;
+	if (due)
+		fetch();
 	while (due) {
 		size_t at = card.pos % card.ring_size;
 		size_t n = card.ring_size - at;
@@ -285,10 +309,17 @@ static void reset(void)
 	card.pos = card.written = card.blocks = 0;
 }
 
+static void drop_buffer(void)
+{
+	if (card.buffer >= 0)
+		close(card.buffer);
+	card.buffer = -1;
+}
+
 static void drop_ring(void)
 {
-	if (card.ring)
-		munmap(card.ring, card.map_size);
+	drop_buffer();
+	free(card.ring);
 	card.ring = NULL;
 }
 
@@ -297,8 +328,6 @@ static int need_ring(void)
 {
 	int bytes = card.rate * frame_size(), shift, min = MIN_FRAG_SHIFT;
 	size_t page = sysconf(_SC_PAGESIZE), frags;
-	int ret = 0;
-	void *p;
 
 	if (card.ring)
 		return 0;
@@ -325,28 +354,32 @@ static int need_ring(void)
 	card.frag_size = 1U << shift;
 	card.ring_size = frags << shift;
 	card.map_size = (card.ring_size + page - 1) / page * page;
-	if (have_buffers) {
-		/* Silent and the client's alone: never the last one's memory */
-		card.nodeid = (card.nodeid + 1) | FUSE_BUFFER_NODEID;
-		ret = fuse_buffers_map(buffers, card.nodeid, card.map_size, 0,
-				       &p);
-	} else {
-		p = mmap(NULL, card.map_size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (p == MAP_FAILED)
-			ret = -errno;
-	}
-	if (ret)
-		return ret;
-	/* Lack of memory is an error here, a SIGBUS later */
-	if (madvise(p, card.map_size, MADV_POPULATE_WRITE)) {
-		ret = -errno;
-		munmap(p, card.map_size);
-		return ret;
-	}
-	memset(p, card.format->silence, card.map_size);
-	card.ring = p;
+	card.ring = malloc(card.map_size);
+	if (!card.ring)
+		return -ENOMEM;
+	memset(card.ring, card.format->silence, card.map_size);
 	return 0;
+}
+
+/* Have what the client will map, silent as the ring then is */
+static int need_buffer(void)
+{
+	if (card.buffer >= 0)
+		return 0;
+	/* The client's alone: never the last one's memory */
+	card.nodeid = (card.nodeid + 1) | FUSE_BUFFER_NODEID;
+	card.buffer = fuse_buffers_open(buffers, card.nodeid, card.map_size,
+					FUSE_BUFFER_LOG);
+	if (card.buffer < 0)
+		return card.buffer;
+	card.since = 0;
+	memset(card.ring, card.format->silence, card.map_size);
+	/* Lack of memory is an error here, a SIGBUS to the client later */
+	if (pwrite(card.buffer, card.ring, card.map_size, 0) ==
+	    (ssize_t)card.map_size)
+		return 0;
+	drop_buffer();
+	return -ENOMEM;
 }
 
 /* To be called when a parameter is about to change */
@@ -378,6 +411,7 @@ static size_t feed(const char *data, size_t len)
 	size_t done = 0;
 
 	advance();
+	drop_buffer();
 	if (len > space())
 		len = space();
 	while (done < len) {
@@ -833,7 +867,7 @@ static void dsp_ioctl(fuse_req_t req, int cmd, void *p,
 static void dsp_mmap(fuse_req_t req, fuse_ino_t ino,
 		     const struct fuse_mmap_in *in)
 {
-	uint64_t nodeid, size;
+	uint64_t nodeid;
 	int ret;
 
 	(void)ino;
@@ -851,15 +885,16 @@ static void dsp_mmap(fuse_req_t req, fuse_ino_t ino,
 		ret = -EINVAL;
 	if (!ret && !card.loop && card.written != card.pos)
 		ret = -EBUSY;
+	if (!ret)
+		ret = need_buffer();
 	if (!ret && !card.maps++ && !card.loop)
 		reset();
 	nodeid = card.nodeid;
-	size = card.map_size;
 	pthread_mutex_unlock(&card.lock);
 
 	if (ret) {
 		fuse_reply_err(req, -ret);
-	} else if (fuse_reply_mmap(req, nodeid, 0, size, 0)) {
+	} else if (fuse_reply_mmap(req, nodeid, 0, 0, 0)) {
 		pthread_mutex_lock(&card.lock);
 		card.maps--;
 		pthread_mutex_unlock(&card.lock);
@@ -944,7 +979,8 @@ static const char usage[] =
 	"  -w, --wav FILE    write what is played to FILE; when the format changes,\n"
 	"                    go on in FILE-2, FILE-3, ... (before the extension)\n"
 	"  -f, --foreground  do not become a daemon; otherwise the command returns\n"
-	"                    when the device is there\n"
+	"                    when the device is there; tell at the end how much was\n"
+	"                    copied out of mapped rings\n"
 	"  -d, --debug       log each request, in the foreground\n"
 	"  -h, --help        this text\n";
 
@@ -1006,5 +1042,7 @@ int main(int argc, char **argv)
 				     FUSE_FEATURE_BUFFERS |
 				     FUSE_FEATURE_RESTART, flags, NULL);
 	fuse_buffers_free(buffers);
+	fprintf(stderr, "/dev/%s: %llu bytes were copied out of mapped rings\n",
+		name, (unsigned long long)card.fetched);
 	return ret;
 }

@@ -26,5 +26,25 @@ for program in test_dsp test_dsp32; do
 	fi
 done
 killall cuse_dsp
+
+# It has to copy the page that was written to, and that once
+cuse_dsp --name dsp8 --foreground 2>/tmp/test_dsp.log &
+card=$!
+i=0
+while [ ! -e /dev/dsp8 ] && [ $i -lt 100 ]; do
+	i=$((i + 1))
+	sleep 0.1
+done
+test_dsp --silence /dev/dsp8 | sed 's/^/# /'
+kill $card
+wait $card
+count=$((count + 1))
+if grep -q ': 4096 bytes were copied' /tmp/test_dsp.log; then
+	echo "ok $count test_dsp.copies_what_was_written"
+else
+	sed 's/^/# /' /tmp/test_dsp.log
+	bad=1
+	echo "not ok $count test_dsp.copies_what_was_written"
+fi
 echo "1..$count"
 exit $bad
