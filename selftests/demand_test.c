@@ -6,13 +6,15 @@
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../kselftest_harness.h"
 #include "fuse_fixture.h"
 
-FUSE_FIXTURE(demand, FUSE_FEATURE_BUFFERS);
+FUSE_TRANSPORTS_FIXTURE(demand, FUSE_FEATURE_BUFFERS);
 
 #define P	(self->page)
 #define SIZE	(64 * P)
@@ -128,8 +130,9 @@ FUSE_TEST(demand, error_is_sigbus)
 	}
 	ASSERT_EQ(0, fill(S, touch(C, p, 0, P), 'a', P));
 	EXPECT_PEEK(C, 'a');
-	/* too long a reply is one that the server hears about */
-	EXPECT_EQ(-EINVAL, fill(S, touch(C, p, 30 * P, P), 'a', P + 1));
+	/* too long a reply is one that the server hears about, but on a ring */
+	EXPECT_EQ(S->ring ? 0 : -EINVAL,
+		  fill(S, touch(C, p, 30 * P, P), 'a', P + 1));
 	EXPECT_EQ(CLIENT_FAULT(SIGBUS), call_end(C));
 }
 
@@ -331,6 +334,300 @@ FUSE_TEST(demand, read_into_the_mapping)
 		ASSERT_EQ(0, reply_error(S, take(S, FUSE_READ), -EIO));
 	} while (!serve_until(C->sock, 500));
 	EXPECT_EQ(-EFAULT, call_end(C));
+}
+
+/*
+ * The kernel pins pages for direct I/O: those of a file that the same server
+ * has, and that is not opened for buffered I/O.
+ */
+static int direct_open(struct server *s, struct client *c)
+{
+	s->open_flags = FOPEN_DIRECT_IO;
+	return client_open(c, s, O_RDWR);
+}
+
+/* Fill what is asked for of the buffer, until it is asked for the file */
+static struct request *fill_until_io(struct server *s, uint32_t opcode, int byte)
+{
+	struct request *r;
+
+	s->manual = 1ULL << FUSE_READ | 1ULL << FUSE_WRITE;
+	for (;;) {
+		while (!s->inbox)
+			serve_until(-1, 1);
+		r = take(s, s->inbox->h.opcode);
+		if (r->h.nodeid != BUF(1))
+			break;
+		if (fill(s, r, byte, r->read.size))
+			fail("cannot fill");
+	}
+	if (r->h.opcode != opcode)
+		fail("opcode %u instead of %u", r->h.opcode, opcode);
+	return r;
+}
+
+FUSE_TEST(demand, direct_io_from_the_mapping)
+{
+	int fd = direct_open(S, C);
+	int64_t p = map_demand(C, fd);
+	struct fuse_write_out out = { .size = 3 * P };
+	struct fuse_write_in *in;
+	struct request *r;
+	uint64_t i;
+	char *data;
+
+	ASSERT_LT(0, p);
+	sys_start(C, SYS_write, fd, p + 7 * P, 3 * P);
+	r = fill_until_io(S, FUSE_WRITE, 'a');
+	in = (struct fuse_write_in *)r->body;
+	ASSERT_EQ(3 * P, in->size);
+	data = (char *)(in + 1);
+	for (i = 0; i < 3 * P && data[i] == 'a'; i++)
+		;
+	EXPECT_EQ(3 * P, i);
+	ASSERT_EQ(0, reply(S, r, &out, sizeof(out)));
+	EXPECT_EQ(3 * P, call_end(C));
+}
+
+FUSE_TEST(demand, direct_io_to_the_mapping)
+{
+	int fd = direct_open(S, C);
+	int64_t p = map_demand(C, fd);
+	struct request *r;
+
+	ASSERT_LT(0, p);
+	call_start(C, CLIENT_READ_TO, fd, p + 7 * P + 100, 2 * P);
+	r = fill_until_io(S, FUSE_READ, 'a');
+	/* pages that are dropped meanwhile are the client's no longer */
+	ASSERT_EQ(0, inval(S, BUF(1), 8 * P, P));
+	ASSERT_EQ(2 * P, r->read.size);
+	ASSERT_EQ(0, fill(S, r, 'f', 2 * P));
+	EXPECT_EQ(2 * P, call_end(C));
+	S->manual = 0;
+	EXPECT_EQ(100, call(C, CLIENT_DIFF, p + 7 * P, P, 'a'));
+	EXPECT_EQ(P - 100, call(C, CLIENT_DIFF, p + 7 * P + 100, P - 100, 'f'));
+	call_start(C, CLIENT_DIFF, p + 8 * P, P, 'n');
+	r = take(S, FUSE_READ);
+	EXPECT_EQ(8 * P, r->read.offset);
+	ASSERT_EQ(0, fill(S, r, 'n', P));
+	EXPECT_EQ(P, call_end(C));
+}
+
+FUSE_TEST(demand, direct_io_fails)
+{
+	int fd = direct_open(S, C);
+	int64_t p = map_demand(C, fd);
+
+	ASSERT_LT(0, p);
+	S->manual = 1ULL << FUSE_READ;
+	call_start(C, CLIENT_READ_TO, fd, p, P);
+	do {
+		ASSERT_EQ(0, reply_error(S, take(S, FUSE_READ), -EIO));
+	} while (!serve_until(C->sock, 500));
+	EXPECT_EQ(-EFAULT, call_end(C));
+}
+
+FUSE_TEST(demand, killed_while_the_kernel_waits)
+{
+	int fd = direct_open(S, C);
+	int64_t p = map_demand(C, fd);
+	uint64_t fh = S->fh;
+
+	ASSERT_LT(0, p);
+	sys_start(C, SYS_write, fd, p, P);
+	take(S, FUSE_READ);
+	client_sleeps(C);
+	client_kill(C, SIGKILL);
+	TH_LOG("gone after %d ms", client_gone(C));
+	take_munmap(S, fh, BUF(1), 0, SIZE);
+}
+
+/* Long-term pins are taken with the pages that they need */
+FUSE_TEST(demand, io_uring_fixed_buffer)
+{
+	int fd = client_open(C, S, O_RDWR), zero;
+	int64_t p = map_demand(C, fd), ret;
+
+	ASSERT_LT(0, p);
+	zero = call_data(C, CLIENT_OPEN, "/dev/zero", 10, O_RDONLY);
+	ASSERT_LE(0, zero);
+	call_start(C, CLIENT_READ_FIXED, zero, p + 2 * P, 2 * P);
+	S->manual = 1ULL << FUSE_READ;
+	while (!serve_until(C->sock, 10)) {
+		while (S->inbox) {
+			struct request *r = take(S, FUSE_READ);
+
+			EXPECT_LE(2 * P, r->read.offset);
+			EXPECT_EQ(BUF(1), r->h.nodeid);
+			ASSERT_EQ(0, fill(S, r, 'a', r->read.size));
+		}
+	}
+	ret = call_end(C);
+	if (ret == -ENOSYS)
+		SKIP(return, "no io_uring");
+	S->manual = 0;
+	EXPECT_EQ(2 * P, ret);
+	EXPECT_EQ(2 * P, call(C, CLIENT_DIFF, p + 2 * P, 2 * P, 0));
+}
+
+/* Another process looks into the client; the exit status is what it sees */
+enum spy { SPY_PTRACE, SPY_VM_READV, SPY_MEM };
+
+static pid_t spy(struct client *c, int64_t addr, enum spy how)
+{
+	char path[64], byte = 0;
+	struct iovec local = { &byte, 1 };
+	struct iovec remote = { (void *)(uintptr_t)addr, 1 };
+	pid_t pid = fork();
+	long word;
+
+	if (pid)
+		return pid;
+	switch (how) {
+	case SPY_PTRACE:
+		ptrace(PTRACE_ATTACH, c->pid, NULL, NULL);
+		waitpid(c->pid, NULL, __WALL);
+		errno = 0;
+		word = ptrace(PTRACE_PEEKDATA, c->pid, remote.iov_base, NULL);
+		_exit(errno ? 1 : word & 0xff);
+	case SPY_VM_READV:
+		_exit(process_vm_readv(c->pid, &local, 1, &remote, 1, 0) == 1 ?
+		      byte : 1);
+	case SPY_MEM:
+		snprintf(path, sizeof(path), "/proc/%d/mem", c->pid);
+		_exit(pread(open(path, O_RDONLY), &byte, 1, addr) == 1 ? byte :
+									 1);
+	}
+	_exit(2);
+}
+
+#define EXPECT_SPIED(byte, pid)						do {									int __status;							ASSERT_EQ(pid, waitpid(pid, &__status, 0));			EXPECT_EQ((byte) << 8, __status);			} while (0)
+
+FUSE_TEST(demand, debuggers)
+{
+	int64_t p = map_demand(C, client_open(C, S, O_RDWR));
+	struct request *r;
+	enum spy how;
+	pid_t pid;
+
+	ASSERT_LT(0, p);
+	for (how = SPY_PTRACE; how <= SPY_MEM; how++) {
+		pid = spy(C, p + 10 * how * P + 3, how);
+		r = take(S, FUSE_READ);
+		EXPECT_EQ(10 * how * P, r->read.offset);
+		EXPECT_EQ(pid, r->h.pid);
+		ASSERT_EQ(0, fill(S, r, 'a' + how, P));
+		EXPECT_SPIED('a' + how, pid);
+
+		pid = spy(C, p + (10 * how + 5) * P, how);
+		ASSERT_EQ(0, reply_error(S, take(S, FUSE_READ), -EIO));
+		S->manual = 1ULL << FUSE_READ;
+		EXPECT_SPIED(1, pid);
+		S->manual = 0;
+	}
+	/* it can be killed as it waits, and the client goes on */
+	pid = spy(C, p + 50 * P, SPY_MEM);
+	r = take(S, FUSE_READ);
+	kill(pid, SIGKILL);
+	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+	call_start(C, CLIENT_PEEK, p + 50 * P, 1);
+	ASSERT_EQ(0, fill(S, r, 'z', P));
+	EXPECT_PEEK(C, 'z');
+}
+
+FUSE_TEST(demand, bound_ahead)
+{
+	int fd = client_open(C, S, O_RDWR);
+	struct fuse_buffer_bind bind = {
+		.ino = S->ino, .fh = S->fh, .len = SIZE, .nodeid = BUF(1),
+		.size = SIZE, .flags = FUSE_BUFFER_DEMAND,
+	};
+	int64_t p;
+
+	ASSERT_EQ(0, ioctl(S->fd, FUSE_DEV_IOC_BUFFER_BIND, &bind));
+	p = call(C, CLIENT_MMAP, 0, SIZE, RW, MAP_SHARED, fd, 0);
+	ASSERT_LT(0, p);
+	ASSERT_EQ(0, fill(S, touch(C, p, 3 * P, P), 'a', P));
+	EXPECT_PEEK(C, 'a');
+	quiet(S);
+}
+
+FUSE_TEST(demand, private_mapping)
+{
+	int fd = client_open(C, S, O_RDWR);
+	int64_t p = map_demand(C, fd), q;
+	struct request *r;
+
+	ASSERT_LT(0, p);
+	q = map(C, S, fd, .len = SIZE, .prot = RW, .flags = MAP_PRIVATE,
+		.out = { .nodeid = BUF(1) });
+	ASSERT_LT(0, q);
+	call_start(C, CLIENT_FILL, q, 10, 'x');
+	r = take(S, FUSE_READ);
+	ASSERT_EQ(0, fill(S, r, 'a', P));
+	ASSERT_EQ(10, call_end(C));
+	EXPECT_EQ(P, call(C, CLIENT_DIFF, p, P, 'a'));
+	/* the copy does not go with the page */
+	ASSERT_EQ(0, inval(S, BUF(1), 0, P));
+	EXPECT_EQ(10, call(C, CLIENT_DIFF, q, P, 'x'));
+	EXPECT_EQ(P - 10, call(C, CLIENT_DIFF, q + 10, P - 10, 'a'));
+	quiet(S);
+}
+
+FUSE_TEST(demand, mremap_and_fork)
+{
+	int fd = client_open(C, S, O_RDWR);
+	int64_t p = map_demand(C, fd), q;
+	struct client child;
+
+	ASSERT_LT(0, p);
+	q = call(C, CLIENT_MREMAP, p + 32 * P, 32 * P, 32 * P,
+		 MREMAP_MAYMOVE | MREMAP_FIXED, p + 2 * SIZE);
+	ASSERT_EQ(p + 2 * SIZE, q);
+	ASSERT_EQ(0, fill(S, touch(C, q - 32 * P, 40 * P, P), 'a', P));
+	EXPECT_PEEK(C, 'a');
+	client_fork(C, &child);
+	EXPECT_EQ(P, call(&child, CLIENT_DIFF, q + 8 * P, P, 'a'));
+	ASSERT_EQ(0, fill(S, touch(&child, p, 4 * P, P), 'b', P));
+	EXPECT_PEEK(&child, 'b');
+	EXPECT_EQ(P, call(C, CLIENT_DIFF, p + 4 * P, P, 'b'));
+	quiet(S);
+	client_exit(&child);
+}
+
+/* Exec ends a thread that waits; what it waited for is not lost on others */
+FUSE_TEST(demand, exec_while_a_thread_waits)
+{
+	int fd = client_open(C, S, O_RDWR);
+	int64_t p = map_demand(C, fd);
+	struct request *r;
+
+	ASSERT_LT(0, p);
+	ASSERT_EQ(0, call(C, CLIENT_TOUCHER, p));
+	r = take(S, FUSE_READ);
+	client_exec(C);
+	take_munmap(S, S->fh, BUF(1), 0, SIZE);
+	EXPECT_TRUE(buffer_exists(S, BUF(1)));
+	ASSERT_EQ(0, fill(S, r, 'a', P));
+	EXPECT_FALSE(buffer_exists(S, BUF(1)));
+}
+
+/* The client waits on, for the right one */
+FUSE_TEST(demand, reply_to_nobody)
+{
+	int fd = client_open(C, S, O_RDWR);
+	int64_t p = map_demand(C, fd);
+	struct request *r, wrong;
+
+	ASSERT_LT(0, p);
+	r = touch(C, p, 0, P);
+	wrong = *r;
+	wrong.h.unique += 1000;
+	EXPECT_EQ(-ENOENT, fill(S, &wrong, 'w', P));
+	ASSERT_EQ(0, fill(S, r, 'a', P));
+	EXPECT_PEEK(C, 'a');
+	EXPECT_EQ(-ENOENT, fill(S, r, 'b', P));
+	EXPECT_EQ(P, call(C, CLIENT_DIFF, p, P, 'a'));
 }
 
 static sigjmp_buf sigbus;

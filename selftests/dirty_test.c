@@ -5,13 +5,15 @@
 #define _GNU_SOURCE
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../kselftest_harness.h"
 #include "fuse_fixture.h"
 
-FUSE_FIXTURE(dirty, FUSE_FEATURE_BUFFERS);
+FUSE_TRANSPORTS_FIXTURE(dirty, FUSE_FEATURE_BUFFERS);
 
 #define P	(self->page)
 #define PAGES	32
@@ -191,6 +193,196 @@ FUSE_TEST(dirty, private_mappings_are_not_reported)
 	EXPECT_EQ(0, dirty(buf, &since));
 }
 
+/* In one client and in another, before and behind the shared mapping */
+FUSE_TEST(dirty, private_neighbours)
+{
+	int fd = client_open(C, S, O_RDWR), other, buf;
+	int64_t before = map_with(fd, MAP_PRIVATE, FUSE_BUFFER_LOG);
+	int64_t p = map_logged(fd);
+	int64_t behind = map_with(fd, MAP_PRIVATE, FUSE_BUFFER_LOG);
+	struct client c2;
+	uint64_t since = 0;
+	int64_t q;
+	int i;
+
+	ASSERT_LT(0, before);
+	ASSERT_LT(0, p);
+	ASSERT_LT(0, behind);
+	buf = logged_open(S, 0);
+	ASSERT_LE(0, buf);
+	client_start(&c2, FUSE_CLIENT);
+	other = client_open(&c2, S, O_RDWR);
+	q = map(&c2, S, other, .len = SIZE, .prot = RW, .flags = MAP_PRIVATE,
+		.out = { .nodeid = BUF(1) });
+	ASSERT_LT(0, q);
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(4 * P, call(C, CLIENT_FILL, before, 4 * P, 'p'));
+		ASSERT_EQ(P, call(C, CLIENT_FILL, p + 2 * P, P, 's'));
+		ASSERT_EQ(4 * P, call(C, CLIENT_FILL, behind, 4 * P, 'p'));
+		ASSERT_EQ(4 * P, call(&c2, CLIENT_FILL, q, 4 * P, 'p'));
+		EXPECT_EQ(PAGE_BIT(2), dirty(buf, &since));
+	}
+	EXPECT_EQ(0, dirty(buf, &since));
+	client_exit(&c2);
+	take_munmap(S, S->fh, BUF(1), 0, SIZE);
+}
+
+FUSE_TEST(dirty, written_and_killed)
+{
+	int fd = client_open(C, S, O_RDWR), buf;
+	int64_t p = map_logged(fd);
+	uint64_t since = 0;
+
+	ASSERT_LT(0, p);
+	buf = logged_open(S, 0);
+	ASSERT_LE(0, buf);
+	ASSERT_EQ(1, call(C, CLIENT_FILL, p + 4 * P, 1, 'x'));
+	client_kill(C, SIGKILL);
+	client_gone(C);
+	take_munmap(S, S->fh, BUF(1), 0, SIZE);
+	EXPECT_EQ(PAGE_BIT(4), dirty(buf, &since));
+	EXPECT_EQ(0, dirty(buf, &since));
+}
+
+/* Reported as long as it is written to by nobody knows whom */
+FUSE_TEST(dirty, direct_io)
+{
+	int fd, buf;
+	uint64_t since = 0, fh;
+	struct request *r;
+	char data[P];
+	int64_t p;
+
+	S->open_flags = FOPEN_DIRECT_IO;
+	fd = client_open(C, S, O_RDWR);
+	fh = S->fh;
+	p = map_logged(fd);
+	ASSERT_LT(0, p);
+	buf = logged_open(S, 0);
+	ASSERT_LE(0, buf);
+	memset(data, 'f', P);
+	call_start(C, CLIENT_READ_TO, fd, p + 3 * P, P);
+	r = take(S, FUSE_READ);
+	EXPECT_EQ(fh, r->read.fh);
+	EXPECT_EQ(PAGE_BIT(3), dirty(buf, &since));
+	EXPECT_EQ(PAGE_BIT(3), dirty(buf, &since));
+	ASSERT_EQ(0, reply(S, r, data, P));
+	EXPECT_EQ(P, call_end(C));
+	EXPECT_EQ(PAGE_BIT(3), dirty(buf, &since));
+	EXPECT_EQ(0, dirty(buf, &since));
+	EXPECT_EQ(P, call(C, CLIENT_DIFF, p + 3 * P, P, 'f'));
+	/* to be read from is not to be written to */
+	sys_start(C, SYS_write, fd, p + 3 * P, P);
+	r = take(S, FUSE_WRITE);
+	EXPECT_EQ(0, dirty(buf, &since));
+	ASSERT_EQ(0, reply(S, r, &(struct fuse_write_out){ .size = P },
+			   sizeof(struct fuse_write_out)));
+	EXPECT_EQ(P, call_end(C));
+	EXPECT_EQ(0, dirty(buf, &since));
+}
+
+/* A pin for ever would be a write for ever */
+FUSE_TEST(dirty, io_uring_fixed_buffer)
+{
+	int fd = client_open(C, S, O_RDWR), buf, zero;
+	int64_t p = map_logged(fd), ret;
+	uint64_t since = 0;
+
+	ASSERT_LT(0, p);
+	buf = logged_open(S, 0);
+	ASSERT_LE(0, buf);
+	zero = call_data(C, CLIENT_OPEN, "/dev/zero", 10, O_RDONLY);
+	ASSERT_LE(0, zero);
+	ret = call(C, CLIENT_READ_FIXED, zero, p, P);
+	if (ret == -ENOSYS)
+		SKIP(return, "no io_uring");
+	EXPECT_EQ(-EFAULT, ret);
+	EXPECT_EQ(0, dirty(buf, &since));
+}
+
+FUSE_TEST(dirty, debuggers_write)
+{
+	int fd = client_open(C, S, O_RDWR), buf;
+	int64_t p = map_logged(fd);
+	struct iovec local = { "d", 1 }, remote;
+	uint64_t since = 0;
+	char path[64];
+	int mem;
+
+	ASSERT_LT(0, p);
+	buf = logged_open(S, 0);
+	ASSERT_LE(0, buf);
+	remote = (struct iovec){ (void *)(uintptr_t)(p + 6 * P), 1 };
+	ASSERT_EQ(1, process_vm_writev(C->pid, &local, 1, &remote, 1, 0));
+	EXPECT_EQ(PAGE_BIT(6), dirty(buf, &since));
+	snprintf(path, sizeof(path), "/proc/%d/mem", C->pid);
+	mem = open(path, O_RDWR);
+	ASSERT_LE(0, mem);
+	ASSERT_EQ(1, pwrite(mem, "m", 1, p + 6 * P));
+	EXPECT_EQ(PAGE_BIT(6), dirty(buf, &since));
+	ASSERT_EQ(1, pread(mem, path, 1, p + 6 * P));
+	EXPECT_EQ(0, dirty(buf, &since));
+	close(mem);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+/* A query costs what was written since, not what there is */
+FUSE_TEST(dirty, cost)
+{
+	const uint64_t size = 1ULL << 44, pages = 512;
+	int fd = client_open(C, S, O_RDWR), buf, i;
+	uint64_t since = 0, start, many, one = UINT64_MAX;
+	struct fuse_buffer_open arg = {
+		.nodeid = BUF(1), .size = size,
+		.flags = FUSE_BUFFER_LOG | FUSE_BUFFER_DEMAND,
+	};
+	struct fuse_buffer_range ranges[64];
+	struct fuse_buffer_dirty query = {
+		.ranges = (uintptr_t)ranges, .count = 64,
+	};
+	char data[16 * P];
+	int64_t p;
+
+	buf = ioctl(S->fd, FUSE_DEV_IOC_BUFFER_OPEN, &arg);
+	ASSERT_LE(0, buf);
+	memset(data, 's', sizeof(data));
+	for (since = 0; since < pages * P; since += sizeof(data))
+		ASSERT_EQ(0, store(S, BUF(1), size / 2 + since, data,
+				   sizeof(data)));
+	p = map(C, S, fd, .len = pages * P, .prot = RW, .flags = MAP_SHARED,
+		.out = { .nodeid = BUF(1), .offset = size / 2 });
+	ASSERT_LT(0, p);
+	ASSERT_EQ(pages * P, call(C, CLIENT_FILL, p, pages * P, 'x'));
+	start = now_ns();
+	ASSERT_EQ(0, ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &query));
+	many = now_ns() - start;
+	ASSERT_EQ(1, query.count);
+	EXPECT_EQ(size / 2, ranges[0].start);
+	EXPECT_EQ(pages * P, ranges[0].len);
+	for (i = 0; i < 5; i++) {
+		ASSERT_EQ(1, call(C, CLIENT_FILL, p + i * P, 1, 'y'));
+		query.count = 64;
+		start = now_ns();
+		ASSERT_EQ(0, ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &query));
+		if (now_ns() - start < one)
+			one = now_ns() - start;
+		ASSERT_EQ(1, query.count);
+		EXPECT_EQ(size / 2 + i * P, ranges[0].start);
+		EXPECT_EQ(P, ranges[0].len);
+	}
+	TH_LOG("%llu ns for 1 page, %llu ns for %llu",
+	       (unsigned long long)one, (unsigned long long)many,
+	       (unsigned long long)pages);
+	EXPECT_LT(8 * one, many);
+}
+
 FUSE_TEST(dirty, kernel_writes)
 {
 	int fd = client_open(C, S, O_RDWR), buf, zero;
@@ -238,6 +430,24 @@ FUSE_TEST(dirty, partial_answers)
 	EXPECT_EQ(0x11111111, bits);
 	since = arg.since;
 	EXPECT_EQ(PAGE_BIT(0) | PAGE_BIT(1), dirty(buf, &since));
+	EXPECT_EQ(0, dirty(buf, &since));
+}
+
+/* An answer that cannot be delivered is given again */
+FUSE_TEST(dirty, bad_vector)
+{
+	int fd = client_open(C, S, O_RDWR), buf;
+	int64_t p = map_logged(fd);
+	struct fuse_buffer_dirty arg = { .ranges = 1, .count = 4 };
+	uint64_t since = 0;
+
+	ASSERT_LT(0, p);
+	buf = logged_open(S, 0);
+	ASSERT_LE(0, buf);
+	ASSERT_EQ(1, call(C, CLIENT_FILL, p + 2 * P, 1, 'x'));
+	EXPECT_EQ(-1, ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &arg));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(PAGE_BIT(2), dirty(buf, &since));
 	EXPECT_EQ(0, dirty(buf, &since));
 }
 

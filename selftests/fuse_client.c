@@ -20,8 +20,10 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/io_uring.h>
 
 #include "fuse_client.h"
 
@@ -83,6 +85,45 @@ static int64_t first_other(const volatile unsigned char *p, uint64_t len,
 	for (i = 0; i < len && p[i] == byte; i++)
 		;
 	return i;
+}
+
+/* Read @fd into a fixed buffer of io_uring */
+static int64_t read_fixed(int fd, void *addr, size_t len)
+{
+	struct io_uring_params p = { };
+	struct iovec iov = { addr, len };
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	int ring, err;
+	char *rings;
+
+	ring = syscall(SYS_io_uring_setup, 1, &p);
+	if (ring < 0)
+		return -errno;
+	rings = mmap(NULL, p.cq_off.cqes + p.cq_entries * sizeof(*cqe) +
+		     p.sq_entries * sizeof(int), PROT_READ | PROT_WRITE,
+		     MAP_SHARED, ring, IORING_OFF_SQ_RING);
+	sqe = mmap(NULL, sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED, ring,
+		   IORING_OFF_SQES);
+	err = syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS,
+		      &iov, 1) ? -errno : 0;
+	if (!err) {
+		*sqe = (struct io_uring_sqe){
+			.opcode = IORING_OP_READ_FIXED,
+			.fd = fd,
+			.addr = (uintptr_t)addr,
+			.len = len,
+		};
+		*(unsigned int *)(rings + p.sq_off.array) = 0;
+		__atomic_store_n((unsigned int *)(rings + p.sq_off.tail), 1,
+				 __ATOMIC_RELEASE);
+		err = syscall(SYS_io_uring_enter, ring, 1, 1,
+			      IORING_ENTER_GETEVENTS, NULL, 0) == 1 ? 0 : -EIO;
+		cqe = (struct io_uring_cqe *)(rings + p.cq_off.cqes);
+		err = err ?: cqe->res;
+	}
+	close(ring);
+	return err;
 }
 
 static int64_t fork_client(int *sock, int index)
@@ -187,6 +228,8 @@ static int64_t run(int *sock)
 		return result(write(a[0], cmd.data, cmd.len));
 	case CLIENT_READ_TO:
 		return result(read(a[0], (void *)(uintptr_t)a[1], a[2]));
+	case CLIENT_READ_FIXED:
+		return read_fixed(a[0], (void *)(uintptr_t)a[1], a[2]);
 	case CLIENT_IOCTL:
 		ret = result(ioctl(a[0], a[1], cmd.data));
 		memcpy(answer.data, cmd.data, cmd.len);

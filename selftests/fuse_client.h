@@ -38,6 +38,7 @@ enum client_op {
 	CLIENT_READ,		/* fd, len: data out */
 	CLIENT_WRITE,		/* fd; data in */
 	CLIENT_READ_TO,		/* fd, addr, len */
+	CLIENT_READ_FIXED,	/* fd, addr, len: addr is registered with io_uring */
 	CLIENT_IOCTL,		/* fd, cmd; data in and out */
 	CLIENT_POLL,		/* fd, events, timeout: revents */
 	CLIENT_FCNTL,		/* fd, cmd, arg */

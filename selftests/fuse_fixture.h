@@ -69,6 +69,7 @@ FIXTURE(name)								\
 FIXTURE_VARIANT(name)							\
 {									\
 	enum server_type type;						\
+	const struct transport *transport;				\
 };									\
 									\
 FIXTURE_SETUP(name)							\
@@ -77,6 +78,7 @@ FIXTURE_SETUP(name)							\
 									\
 	self->page = getpagesize();					\
 	self->s.type = variant->type;					\
+	self->s.transport = variant->transport;				\
 	why = fixture_start(&self->s, &self->c, needs,			\
 			    FUSE_CLIENT);				\
 	if (why) {							\
@@ -95,6 +97,22 @@ FIXTURE_TEARDOWN(name)							\
 FUSE_FIXTURE_SETUP(name, needs)						\
 FIXTURE_VARIANT_ADD(name, fuse) { .type = SERVER_FUSE };		\
 FIXTURE_VARIANT_ADD(name, cuse) { .type = SERVER_CUSE }
+
+/* For what is exchanged with the server, over each of the transports */
+#define FUSE_TRANSPORTS_FIXTURE(name, needs)				\
+FUSE_FIXTURE(name, needs);						\
+FIXTURE_VARIANT_ADD(name, fuse_splice) {				\
+	.type = SERVER_FUSE,						\
+	.transport = &splice_transport,					\
+};									\
+FIXTURE_VARIANT_ADD(name, cuse_splice) {				\
+	.type = SERVER_CUSE,						\
+	.transport = &splice_transport,					\
+};									\
+FIXTURE_VARIANT_ADD(name, fuse_uring) {					\
+	.type = SERVER_FUSE,						\
+	.transport = &uring_transport,					\
+}
 
 /* For what only one of them has */
 #define FUSE_ONLY_FIXTURE(name, needs)					\
