@@ -374,9 +374,33 @@ struct file *fuse_buffer_file(struct fuse_buffer *buffer, int flags,
 }
 
 /**
+ * fuse_buffer_get_folio - look up a page
+ * @buffer: the buffer
+ * @index: which
+ *
+ * Return: the page with a reference, %NULL if there is none.  One for which
+ * another is being put in place is not there yet: see fuse_buffer_move().
+ */
+struct folio *fuse_buffer_get_folio(struct fuse_buffer *buffer, pgoff_t index)
+{
+	struct folio *folio;
+
+	folio = filemap_get_folio(buffer->file->f_mapping, index);
+	if (IS_ERR(folio))
+		return NULL;
+
+	if (!folio_test_uptodate(folio)) {
+		folio_put(folio);
+		return NULL;
+	}
+
+	return folio;
+}
+
+/**
  * fuse_buffer_add_folio - add a page to a buffer
  * @buffer: the buffer
- * @folio: the page, filled
+ * @folio: the page; unless it is up to date, another has to be put in its place
  * @index: where
  *
  * Return: 0, with @folio locked, or -errno.
@@ -394,15 +418,19 @@ int fuse_buffer_add_folio(struct fuse_buffer *buffer, struct folio *folio,
 			return err;
 	}
 
-	folio_mark_uptodate(folio);
 	err = filemap_add_folio(mapping, folio, index,
 				mapping_gfp_mask(mapping));
-	if (!err)
-		folio_mark_dirty(folio);
-	else if (demand)
-		fuse_buffer_uncharge(buffer, 1);
+	if (err) {
+		if (demand)
+			fuse_buffer_uncharge(buffer, 1);
+		return err;
+	}
 
-	return err;
+	/* Else it would be dropped, as can be had again */
+	if (folio_test_uptodate(folio))
+		folio_mark_dirty(folio);
+
+	return 0;
 }
 
 /**
@@ -439,6 +467,7 @@ retry:
 		if (!folio)
 			return VM_FAULT_OOM;
 
+		folio_mark_uptodate(folio);
 		err = fuse_buffer_add_folio(buffer, folio, vmf->pgoff);
 		if (err) {
 			folio_put(folio);
@@ -468,8 +497,8 @@ static ssize_t fuse_buffer_fill_folio(struct fuse_buffer *buffer, pgoff_t index,
 	ssize_t ret;
 	int err;
 
-	folio = filemap_get_folio(mapping, index);
-	if (!IS_ERR(folio)) {
+	folio = fuse_buffer_get_folio(buffer, index);
+	if (folio) {
 		ret = copy(folio, offset, len, src);
 		folio_put(folio);
 		return ret;
@@ -488,12 +517,14 @@ static ssize_t fuse_buffer_fill_folio(struct fuse_buffer *buffer, pgoff_t index,
 		folio_zero_segment(folio, ret, PAGE_SIZE);
 
 	/* Somebody may be faster to add the page, or to drop it again */
+	folio_mark_uptodate(folio);
 	while ((err = fuse_buffer_add_folio(buffer, folio, index)) == -EEXIST) {
-		old = filemap_get_folio(mapping, index);
+		old = filemap_lock_folio(mapping, index);
 		if (IS_ERR(old))
 			continue;
 		memcpy_page(folio_page(old, 0), offset, folio_page(folio, 0),
 			    offset, ret);
+		folio_unlock(old);
 		folio_put(old);
 		goto out;
 	}
@@ -577,7 +608,6 @@ static ssize_t fuse_buffer_write_iter(struct kiocb *iocb, struct iov_iter *from)
 static ssize_t fuse_buffer_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct fuse_buffer *buffer = iocb->ki_filp->private_data;
-	struct address_space *mapping = buffer->file->f_mapping;
 	loff_t pos = iocb->ki_pos;
 	size_t done = 0;
 	int err = 0;
@@ -588,8 +618,8 @@ static ssize_t fuse_buffer_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		struct folio *folio;
 		size_t ret;
 
-		folio = filemap_get_folio(mapping, pos >> PAGE_SHIFT);
-		if (IS_ERR(folio)) {
+		folio = fuse_buffer_get_folio(buffer, pos >> PAGE_SHIFT);
+		if (!folio) {
 			/* What is in a page that was never filled? */
 			if (buffer->flags & FUSE_BUFFER_DEMAND) {
 				err = -ENODATA;

@@ -16,6 +16,7 @@
 #include <linux/spinlock.h>
 #include <linux/xarray.h>
 
+#include "dev.h"
 #include "fuse_i.h"
 
 struct folio;
@@ -177,6 +178,7 @@ struct fuse_buffer *fuse_buffer_get(struct fuse_conn *fc, u64 nodeid, u64 size,
 void fuse_buffer_put(struct fuse_buffer *buffer);
 struct file *fuse_buffer_file(struct fuse_buffer *buffer, int flags,
 			      const struct file_operations *fops, void *data);
+struct folio *fuse_buffer_get_folio(struct fuse_buffer *buffer, pgoff_t index);
 int fuse_buffer_add_folio(struct fuse_buffer *buffer, struct folio *folio,
 			  pgoff_t index);
 void fuse_buffer_remove_folio(struct fuse_buffer *buffer, struct folio *folio);
@@ -210,5 +212,9 @@ int fuse_buffer_retrieve(struct fuse_conn *fc,
 			 const struct fuse_notify_retrieve_out *arg);
 int fuse_buffer_inval(struct fuse_conn *fc,
 		      const struct fuse_notify_inval_inode_out *arg);
+
+/* buffer_splice.c */
+ssize_t fuse_buffer_move(struct fuse_buffer *buffer, pgoff_t index,
+			 struct fuse_copy_state *cs);
 
 #endif /* _FS_FUSE_BUFFER_H */

@@ -113,8 +113,10 @@ static void fuse_fill_end(struct fuse_args *args, int error)
 		err = error;
 		if (!err && i && i >= DIV_ROUND_UP(len, PAGE_SIZE))
 			err = -ENODATA;
-		if (!err)
+		if (!err) {
+			folio_mark_uptodate(folio);
 			err = fuse_buffer_add_folio(buffer, folio, index);
+		}
 
 		if (!err) {
 			/* Locked, so nobody has seen it yet */

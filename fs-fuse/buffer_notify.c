@@ -13,19 +13,10 @@
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 
-struct fuse_store {
-	struct fuse_copy_state *cs;
-	int error;
-};
-
 static ssize_t fuse_buffer_copy_message(struct folio *folio, size_t offset,
-					size_t len, void *src)
+					size_t len, void *cs)
 {
-	struct fuse_store *store = src;
-
-	store->error = fuse_copy_folio(store->cs, &folio, offset, len, 0);
-
-	return store->error ?: len;
+	return fuse_copy_folio(cs, &folio, offset, len, 0) ?: len;
 }
 
 /**
@@ -43,24 +34,44 @@ int fuse_buffer_store(struct fuse_conn *fc,
 		      struct fuse_copy_state *cs)
 {
 	struct fuse_buffer *buffer = fuse_buffer_find(fc, arg->nodeid);
-	struct fuse_store store = { .cs = cs };
-	ssize_t ret = -EINVAL;
+	u64 pos = arg->offset;
+	u32 done = 0;
+	ssize_t ret = 0;
 
 	if (!buffer)
 		return -ENOENT;
 
-	if (arg->offset <= buffer->size &&
-	    arg->size <= buffer->size - arg->offset) {
-		ret = fuse_buffer_fill(buffer, arg->offset, arg->size,
-				       fuse_buffer_copy_message, &store);
-		if (ret > 0)
-			trace_fuse_buffer_store(buffer, arg->offset, ret);
-		if (ret >= 0)
-			ret = ret == arg->size ? 0 : store.error ?: -EINTR;
+	if (pos > buffer->size || arg->size > buffer->size - pos) {
+		fuse_buffer_put(buffer);
+		return -EINVAL;
 	}
+
+	while (done < arg->size) {
+		size_t offset = offset_in_page(pos);
+		size_t n = min(PAGE_SIZE - offset, arg->size - done);
+
+		ret = 0;
+		if (n == PAGE_SIZE)
+			ret = fuse_buffer_move(buffer, pos >> PAGE_SHIFT, cs);
+		if (!ret)
+			ret = fuse_buffer_fill(buffer, pos, n,
+					       fuse_buffer_copy_message, cs);
+		if (ret < 0)
+			break;
+
+		pos += n;
+		done += n;
+		if (fatal_signal_pending(current) && done < arg->size) {
+			ret = -EINTR;
+			break;
+		}
+		cond_resched();
+	}
+	if (done)
+		trace_fuse_buffer_store(buffer, arg->offset, done);
 	fuse_buffer_put(buffer);
 
-	return ret;
+	return min(ret, 0);
 }
 
 struct fuse_buffer_retrieve_args {
@@ -151,9 +162,8 @@ int fuse_buffer_retrieve(struct fuse_conn *fc,
 		struct fuse_folio_desc *desc = &ap->descs[ap->num_folios];
 		struct folio *folio;
 
-		folio = filemap_get_folio(buffer->file->f_mapping,
-					  pos >> PAGE_SHIFT);
-		if (IS_ERR(folio)) {
+		folio = fuse_buffer_get_folio(buffer, pos >> PAGE_SHIFT);
+		if (!folio) {
 			folio = page_folio(ZERO_PAGE(0));
 			folio_get(folio);
 		}

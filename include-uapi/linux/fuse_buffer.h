@@ -137,10 +137,14 @@ struct fuse_munmap_in {
  *	answers with EINTR is restarted where the signal's disposition says so
  *	(SA_RESTART, stop and continue), instead of failing with EINTR always.
  *	The server must not have acted on a request which it so answers.
+ * FUSE_FEATURE_UNSIZED: a message that is spliced to the device and whose
+ *	fuse_out_header.len is 0 is as long as the splice; in any message,
+ *	fuse_notify_store_out.size 0 is all that follows
  */
 #define FUSE_FEATURE_BUFFERS	(1ULL << 0)
 #define FUSE_FEATURE_NONBLOCK	(1ULL << 1)
 #define FUSE_FEATURE_RESTART	(1ULL << 2)
+#define FUSE_FEATURE_UNSIZED	(1ULL << 3)
 
 #define FUSE_IOCTL_NONBLOCK	(1U << 30)
 #define FUSE_POLL_NONBLOCK	(1U << 30)
