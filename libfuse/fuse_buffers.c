@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /*
@@ -36,6 +37,9 @@
 
 /* What write(2) takes at most */
 #define MAX_WRITE	0x7ffff000UL
+
+/* How large a pipe anybody may have */
+#define PIPE_MAX	(1U << 20)
 
 /* What libfuse's CUSE would drop of a FUSE_READ */
 struct fill {
@@ -736,10 +740,255 @@ static ssize_t read_request(int fd, void *buf, size_t size, void *userdata)
 	return len;
 }
 
+/*
+ * Splice
+ */
+
+/* Each thread has a pipe; what is in it belongs to a message that is being made */
+struct pipe {
+	int fd[2];
+	size_t room;		/* for data, with a header before it */
+};
+
+/* The data of a reply that libfuse is sending */
+struct reply_fd {
+	struct fuse_buffers *fb;
+	int fd;
+	off_t *pos;
+	size_t len;
+};
+
+static pthread_once_t pipe_once = PTHREAD_ONCE_INIT;
+static pthread_key_t pipe_key;
+static __thread struct reply_fd *replying;
+
+static void pipe_free(void *arg)
+{
+	struct pipe *p = arg;
+
+	close(p->fd[0]);
+	close(p->fd[1]);
+	free(p);
+}
+
+static void pipe_key_create(void)
+{
+	if (pthread_key_create(&pipe_key, pipe_free))
+		abort();
+}
+
+/* Make the next one start with an empty pipe */
+static void pipe_drop(struct pipe *p)
+{
+	pthread_setspecific(pipe_key, NULL);
+	pipe_free(p);
+}
+
+static struct pipe *pipe_get(void)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	struct pipe *p;
+
+	pthread_once(&pipe_once, pipe_key_create);
+	p = pthread_getspecific(pipe_key);
+	if (p)
+		return p;
+
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	if (pipe2(p->fd, O_CLOEXEC)) {
+		free(p);
+		return NULL;
+	}
+	/* the header has a page, and so has what is not aligned at the end */
+	fcntl(p->fd[1], F_SETPIPE_SZ, PIPE_MAX);
+	p->room = fcntl(p->fd[1], F_GETPIPE_SZ) - 2 * page;
+	if (pthread_setspecific(pipe_key, p)) {
+		pipe_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+/*
+ * Data of @fd into the pipe, all that comes without waiting after the first of
+ * it.  Return how much, or a negative errno.
+ */
+static ssize_t pipe_fill(struct pipe *p, int fd, off_t *pos, size_t len)
+{
+	unsigned int flags = SPLICE_F_MOVE;
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < len) {
+		n = splice(fd, pos, p->fd[1], NULL, len - done, flags);
+		if (n < 0 && !done)
+			return -errno;
+		if (n <= 0)
+			break;
+		done += n;
+		flags |= SPLICE_F_NONBLOCK;
+	}
+	return done;
+}
+
+/*
+ * A message with a header of @count pieces, the first of which is a
+ * fuse_out_header, and data of @fd.  Return how much data, or a negative errno.
+ * If the data could not be had (and @sent is false), nothing was sent.
+ */
+static ssize_t send_spliced(int device, struct pipe *p, struct iovec *head,
+			    int count, int fd, off_t *pos, size_t len,
+			    bool *sent)
+{
+	struct fuse_out_header *out = head[0].iov_base;
+	ssize_t n, size;
+
+	*sent = false;
+	out->len = 0;
+	size = writev(p->fd[1], head, count);
+	n = size < 0 ? -errno : pipe_fill(p, fd, pos, len);
+	if (n < 0) {
+		pipe_drop(p);
+		return n;
+	}
+
+	*sent = true;
+	if (splice(p->fd[0], NULL, device, NULL, size + n, SPLICE_F_MOVE) < 0) {
+		n = -errno;
+		pipe_drop(p);
+	}
+	return n;
+}
+
+/* The same without a pipe */
+static ssize_t send_copied(int device, struct iovec *head, int count, int fd,
+			   off_t *pos, size_t len, bool *sent)
+{
+	struct fuse_out_header *out = head[0].iov_base;
+	struct iovec v[3] = { head[0], head[count - 1] };
+	char *data = malloc(len);
+	ssize_t n;
+
+	*sent = false;
+	if (!data)
+		return -ENOMEM;
+
+	n = pos ? pread(fd, data, len, *pos) : read(fd, data, len);
+	if (n < 0) {
+		n = -errno;
+	} else {
+		if (pos)
+			*pos += n;
+		v[count].iov_base = data;
+		v[count].iov_len = n;
+		out->len = head[0].iov_len + n;
+		if (count > 1)
+			out->len += head[1].iov_len;
+		if (count > 1 && out->error == FUSE_NOTIFY_STORE)
+			((struct fuse_notify_store_out *)head[1].iov_base)->size = n;
+		*sent = true;
+		if (writev(device, v, count + 1) < 0)
+			n = -errno;
+	}
+	free(data);
+	return n;
+}
+
+static ssize_t send_fd(struct fuse_buffers *fb, int device, struct iovec *head,
+		       int count, int fd, off_t *pos, size_t len, bool *sent)
+{
+	struct pipe *p = NULL;
+	ssize_t n = -EINVAL;
+
+	*sent = false;
+	if (fb->features & FUSE_FEATURE_UNSIZED)
+		p = pipe_get();
+	if (p && len <= p->room)
+		n = send_spliced(device, p, head, count, fd, pos, len, sent);
+	/* that is also what a file which knows no splice(2) says */
+	if (n == -EINVAL && !*sent)
+		n = send_copied(device, head, count, fd, pos, len, sent);
+	return n;
+}
+
+ssize_t fuse_buffers_store_fd(struct fuse_buffers *fb, uint64_t nodeid,
+			      uint64_t offset, int fd, off_t *pos, size_t len)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	size_t done = 0, most = PIPE_MAX - 2 * page;
+	int cancel, err;
+	ssize_t n = 0;
+	bool sent;
+
+	err = enter(fb, &cancel);
+	if (err)
+		return err;
+
+	while (done < len) {
+		struct fuse_out_header out = { .error = FUSE_NOTIFY_STORE };
+		struct fuse_notify_store_out store = {
+			.nodeid = nodeid,
+			.offset = offset + done,
+		};
+		struct iovec head[2] = {
+			{ &out, sizeof(out) }, { &store, sizeof(store) },
+		};
+		size_t chunk = len - done < most ? len - done : most;
+
+		n = send_fd(fb, fb->fd, head, 2, fd, pos, chunk, &sent);
+		if (n <= 0)
+			break;
+		done += n;
+		if ((size_t)n < chunk)
+			break;
+	}
+	leave(fb, cancel);
+
+	return done ? (ssize_t)done : n;
+}
+
+int fuse_reply_fd(fuse_req_t req, int fd, off_t *pos, size_t len)
+{
+	struct reply_fd r = { find(fuse_req_userdata(req)), fd, pos, len };
+	int err;
+
+	if (!r.fb || !r.fb->attached)
+		return fuse_reply_err(req, ENOTCONN);
+
+	/* libfuse makes the header; see write_reply() */
+	replying = &r;
+	err = fuse_reply_buf(req, NULL, 0);
+	replying = NULL;
+
+	return err;
+}
+
 static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
 {
+	struct fuse_out_header *out = iov[0].iov_base;
+	struct reply_fd *r = replying;
+	ssize_t n;
+	bool sent;
+
 	(void)userdata;
-	return writev(fd, iov, count);
+	if (!r)
+		return writev(fd, iov, count);
+
+	replying = NULL;
+	n = send_fd(r->fb, fd, iov, 1, r->fd, r->pos, r->len, &sent);
+	if (n >= 0)
+		return sizeof(*out) + n;
+	if (sent) {
+		errno = -n;
+		return -1;
+	}
+
+	/* the client has to hear of it */
+	out->error = n;
+	out->len = sizeof(*out);
+	return writev(fd, iov, 1);
 }
 
 static ssize_t splice_reply(int fd_in, off_t *off_in, int fd_out,

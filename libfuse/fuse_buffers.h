@@ -280,6 +280,41 @@ int fuse_buffers_storev(struct fuse_buffers *fb, uint64_t nodeid,
 			uint64_t offset, const struct iovec *iov, int count);
 
 /**
+ * fuse_buffers_store_fd - the same out of a file, a pipe or a socket
+ * @fb:		state
+ * @nodeid:	buffer, which must exist, or an inode that the kernel knows: its
+ *		page cache
+ * @offset:	where in it; whole pages can only be moved to whole pages
+ * @fd:		where from; not a file of this very session
+ * @pos:	where in @fd, advanced by what was read; NULL: the file's own
+ *		position, or there is none
+ * @len:	how much at most
+ *
+ * With FUSE_FEATURE_UNSIZED splices: pages that nobody else has, as those of a
+ * file that were read and are neither mapped nor dirty, are moved, not copied.
+ * Else, and if @fd knows no splice(2), reads and writes.  Takes what there is,
+ * and waits only if there is nothing.  /proc/self/fdinfo of the device tells
+ * what was moved.
+ *
+ * Return: how much was stored, less than @len at the end of the file; 0 if there
+ * was nothing; or a negative errno.
+ */
+ssize_t fuse_buffers_store_fd(struct fuse_buffers *fb, uint64_t nodeid,
+			      uint64_t offset, int fd, off_t *pos, size_t len);
+
+/**
+ * fuse_reply_fd - reply with data out of a file, a pipe or a socket
+ * @req:	a FUSE_READ, FUSE_READLINK, ... ; gone then, as with every reply
+ * @fd:		where from, as for fuse_buffers_store_fd()
+ * @pos:	where in @fd
+ * @len:	how much at most; the reply is as long as what there is
+ *
+ * Return: 0, or a negative errno from sending; an error from reading @fd is the
+ * reply.
+ */
+int fuse_reply_fd(fuse_req_t req, int fd, off_t *pos, size_t len);
+
+/**
  * fuse_buffers_retrieve - copy out of a buffer
  * @fb:		state
  * @nodeid:	buffer, which must exist

@@ -30,7 +30,7 @@
 #include "fuse_buffers.h"
 
 #define FEATURES (FUSE_FEATURE_BUFFERS | FUSE_FEATURE_NONBLOCK | \
-		  FUSE_FEATURE_RESTART)
+		  FUSE_FEATURE_RESTART | FUSE_FEATURE_UNSIZED)
 #define FILE_INO 2
 #define FH	0x1234
 #define PAGE	4096UL
@@ -52,6 +52,8 @@
 #define FILL_ERROR	24			/* EIO */
 #define FILL_TOO_MUCH	26			/* the reply fails */
 #define FILL_STORE	28			/* STORE it, then EIO */
+#define FILL_FILE	30			/* out of a file */
+#define FILL_BAD_FILE	31			/* that cannot be read */
 
 #define NODE(n)		(FUSE_BUFFER_NODEID | (n))
 #define DO(job)		_IOWR('T', job, int)
@@ -60,7 +62,8 @@ enum job { MMAPS, MUNMAPS, WAITING, INTERRUPTS, LAST_LEN, STORE, STORE_BIG,
 	   STOREV, RETRIEVE, RETRIEVE_ASYNC, RETRIEVE_LOOP, RETRIEVE_END,
 	   RETRIEVE_NONE, INVAL, OPEN, MAP, BIND, UNBIND, OWN_RETRIEVE,
 	   NONBLOCK, POLL_NONBLOCK, CLIENT_WROTE, FILLS, LAST_FILL, FILL_RESULT,
-	   DIRTY, DIRTY_STEPS, DIRTY_NONE, DIRTY_WAIT, DIRTY_ERROR };
+	   DIRTY, DIRTY_STEPS, DIRTY_NONE, DIRTY_WAIT, DIRTY_ERROR,
+	   STORE_FD, STORE_PIPE, STORE_FD_ERROR };
 
 static struct fuse_buffers *fb;
 static struct fuse_session *session;
@@ -149,6 +152,16 @@ static char fill_byte(uint64_t offset)
 	return 'A' + offset / PAGE;
 }
 
+/* Left open: there are few of them */
+static int file_of(const void *data, size_t size)
+{
+	int fd = memfd_create("data", MFD_CLOEXEC);
+
+	if (fd < 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
+		abort();
+	return fd;
+}
+
 static void *fill_later(void *req)
 {
 	char page[PAGE];
@@ -191,10 +204,76 @@ static void server_fill(fuse_req_t req, uint64_t nodeid, uint64_t offset,
 		fuse_buffers_store(fb, nodeid, offset, data, PAGE);
 		fuse_reply_err(req, EIO);
 		break;
+	case FILL_FILE:
+		fuse_reply_fd(req, file_of(data, PAGE), NULL, size);
+		break;
+	case FILL_BAD_FILE:
+		fuse_reply_fd(req, -1, NULL, size);
+		break;
 	default:
 		fuse_reply_buf(req, data, size);
 	}
 	free(data);
+}
+
+/* What is stored out of a file, to where it ends, is in the buffer then */
+static int store_fd(void)
+{
+	int fd = file_of(big, BIG - 100), buffer;
+	char *copy = malloc(BIG);
+	off_t pos = PAGE;
+	ssize_t n;
+	bool good;
+
+	fuse_buffers_inval(fb, NODE(2), 0, 0);
+	n = fuse_buffers_store_fd(fb, NODE(2), PAGE, fd, &pos, BIG - PAGE);
+	if (n != (ssize_t)(BIG - 100 - PAGE) || pos != (off_t)BIG - 100)
+		return n < 0 ? n : -EIO;
+	if (fuse_buffers_store_fd(fb, NODE(2), 0, fd, &pos, PAGE))
+		return -EBADE;
+
+	buffer = fuse_buffers_open(fb, NODE(2), 0, 0);
+	good = pread(buffer, copy, BIG, 0) == BIG &&
+	       !memcmp(copy + PAGE, big + PAGE, BIG - 100 - PAGE);
+	close(buffer);
+	close(fd);
+	free(copy);
+	return good ? 0 : -EBADMSG;
+}
+
+/* A pipe has no position, and a directory knows no splice(2) */
+static int store_pipe(void)
+{
+	char text[8] = "";
+	int p[2], buffer;
+	ssize_t n;
+
+	if (pipe(p) || write(p[1], "by pipe", 7) != 7)
+		return -errno;
+	n = fuse_buffers_store_fd(fb, NODE(2), 3, p[0], NULL, BIG - 3);
+	close(p[0]);
+	close(p[1]);
+	if (n != 7)
+		return n < 0 ? n : -EIO;
+	buffer = fuse_buffers_open(fb, NODE(2), 0, 0);
+	n = pread(buffer, text, 7, 3);
+	close(buffer);
+	return strcmp(text, "by pipe") ? -EBADMSG : 0;
+}
+
+static int store_fd_error(void)
+{
+	int fd = file_of("text", 4), dir = open("/", O_RDONLY);
+	off_t pos = 0;
+
+	if (fuse_buffers_store_fd(fb, NODE(99), 0, fd, &pos, 4) != -ENOENT ||
+	    fuse_buffers_store_fd(fb, NODE(2), 0, dir, NULL, 4) != -EISDIR ||
+	    fuse_buffers_store_fd(fb, NODE(2), 0, -1, NULL, 4) != -EBADF ||
+	    fuse_buffers_store_fd(fb, NODE(2), BIG, fd, NULL, 4) != -EINVAL)
+		return -1;
+	/* no half message was left in the thread's pipe */
+	pos = 0;
+	return fuse_buffers_store_fd(fb, NODE(2), 0, fd, &pos, 9) == 4 ? 0 : -2;
 }
 
 /* A bit for each page of buffer 5 that was written since, in steps of @count */
@@ -433,6 +512,12 @@ static int do_job(enum job job)
 		return dirty_wait(60000);
 	case DIRTY_ERROR:
 		return dirty(&never, 16);
+	case STORE_FD:
+		return store_fd();
+	case STORE_PIPE:
+		return store_pipe();
+	case STORE_FD_ERROR:
+		return store_fd_error();
 	case CLIENT_WROTE:
 		return fuse_buffers_retrieve(fb, NODE(1), 5, &c, 1) ?: c;
 	default:
@@ -717,6 +802,9 @@ static void client_demand(int fd)
 	RESULT(peek(demand, FILL_TOO_MUCH, 0) == -1 &&
 	       job(fd, FILL_RESULT) == -EINVAL, "fill_too_much");
 	RESULT(peek(demand, FILL_STORE, 0) == byte + FILL_STORE, "fill_store");
+	RESULT(peek(demand, FILL_FILE, PAGE - 1) == byte + FILL_FILE,
+	       "fill_out_of_file");
+	RESULT(peek(demand, FILL_BAD_FILE, 0) == -1, "fill_out_of_bad_file");
 
 	RESULT(job(fd, DIRTY) == 0 && job(fd, DIRTY_NONE) == 0, "dirty_none");
 	demand[5 * PAGE] = 1;
@@ -801,6 +889,10 @@ static void client(int fd)
 	RESULT(!job(fd, MAP) && !strcmp(small + 3 * PAGE, "mapped"), "map");
 	RESULT(!job(fd, INVAL) && zeros(small + PAGE, PAGE) && small[5] == 77,
 	       "inval");
+
+	RESULT(!job(fd, STORE_FD), "store_fd");
+	RESULT(!job(fd, STORE_PIPE), "store_pipe");
+	RESULT(!job(fd, STORE_FD_ERROR), "store_fd_error");
 
 	RESULT(!job(fd, BIND) && job(fd, BIND) == -EEXIST, "bind");
 	before = job(fd, MMAPS);

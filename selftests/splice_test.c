@@ -1008,4 +1008,136 @@ FUSE_TEST(splice, memory_of_another_cgroup)
 	EXPECT_EQ(variant->target == TO_FILE ? 4 : 2, MOVED());
 }
 
+/* Requests that are spliced from the device */
+
+/* A write of the client, and the message in the pipe: its size */
+static ssize_t take_write(struct spliced *t, size_t len, size_t room)
+{
+	call_data(&t->c, CLIENT_POKE, t->data, len, t->addr);
+	call_start(&t->c, CLIENT_MSYNC, t->addr, len, MS_SYNC);
+	server_wait_pending(&t->s);
+	return splice(t->s.fd, NULL, t->p[1], NULL, room, 0);
+}
+
+FIXTURE(splice_read)
+{
+	struct spliced t;
+};
+
+FIXTURE_SETUP(splice_read)
+{
+	const char *why = spliced_start(T, SERVER_FUSE, TO_FILE, 0);
+
+	if (why) {
+		server_die(S);
+		test_end();
+		SKIP(return, "%s", why);
+	}
+	/* No FUSE_READ before the client's stores */
+	put_header(T, 0, PAGES * P);
+	if (write(T->p[1], T->data, PAGES * P) != (ssize_t)(PAGES * P) ||
+	    send_pipe(T, HEAD + PAGES * P, 0))
+		fail("STORE");
+	S->deaf = true;
+}
+
+FIXTURE_TEARDOWN(splice_read)
+{
+	fixture_stop(S, C, _metadata->exit_code == KSFT_FAIL);
+}
+
+static void reply_written(struct spliced *t, uint64_t unique, uint32_t len)
+{
+	struct {
+		struct fuse_out_header h;
+		struct fuse_write_out out;
+	} m = {
+		.h = { .len = sizeof(m), .unique = unique },
+		.out = { .size = len },
+	};
+
+	if (write(t->s.fd, &m, sizeof(m)) != sizeof(m))
+		fail("reply: %s", strerror(errno));
+}
+
+/* The header and the pages of the page cache, which cannot be taken away */
+FUSE_TEST(splice_read, pages_are_not_given_away)
+{
+	struct {
+		struct fuse_in_header h;
+		struct fuse_write_in in;
+	} m;
+	int read_end, p[2];
+
+	ASSERT_EQ(sizeof(m) + 2 * P, take_write(T, 2 * P, 1 << 20));
+	ASSERT_EQ(sizeof(m), read(T->p[0], &m, sizeof(m)));
+	EXPECT_EQ(FUSE_WRITE, m.h.opcode);
+	EXPECT_EQ(sizeof(m) + 2 * P, m.h.len);
+	EXPECT_EQ(2 * P, m.in.size);
+	ASSERT_EQ(2 * P, in_pipe(T));
+	reply_written(T, m.h.unique, m.in.size);
+	S->deaf = false;
+	ASSERT_EQ(0, call_end(C));
+
+	/* on to a buffer: copied, though it is to be moved */
+	T->nodeid = BUF(5);
+	ASSERT_LE(0, buffer_open(S, BUF(5), PAGES * P));
+	ASSERT_EQ(0, pipe(p));
+	read_end = T->p[0];
+	T->p[0] = p[0];
+	T->p[1] = p[1];
+	put_header(T, 0, 2 * P);
+	ASSERT_EQ(2 * P, splice(read_end, NULL, p[1], NULL, 2 * P,
+				SPLICE_F_MOVE));
+	ASSERT_EQ(0, send_pipe(T, HEAD + 2 * P, SPLICE_F_MOVE));
+	EXPECT_EQ(0, MOVED());
+	EXPECT_EQ(PAGES + 2, COPIED());
+	EXPECT_TRUE(has_pages(T, 0, 2, 1));
+}
+
+/* Less room than the largest request may need: EINVAL, and it stays */
+FUSE_TEST(splice_read, too_little_asked_for)
+{
+	struct {
+		struct fuse_in_header h;
+		struct fuse_write_in in;
+	} m;
+
+	EXPECT_EQ(-1, take_write(T, P, 4096));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(0, in_pipe(T));
+	ASSERT_EQ(sizeof(m) + P, splice(S->fd, NULL, T->p[1], NULL, 2 << 20, 0));
+	ASSERT_EQ(sizeof(m), read(T->p[0], &m, sizeof(m)));
+	reply_written(T, m.h.unique, m.in.size);
+	S->deaf = false;
+	EXPECT_EQ(0, call_end(C));
+}
+
+/* A pipe that is too small for it: the request fails, the connection goes on */
+FUSE_TEST(splice_read, pipe_too_small)
+{
+	ASSERT_LT(0, fcntl(T->p[1], F_SETPIPE_SZ, P));
+	EXPECT_EQ(-1, take_write(T, 4 * P, 2 << 20));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(0, in_pipe(T));
+	S->deaf = false;
+	EXPECT_EQ(-EIO, call_end(C));
+	EXPECT_TRUE(has_pages(T, 0, 4, 1));
+}
+
+/* A pipe that is full: nothing is taken from the device for it */
+FUSE_TEST(splice_read, pipe_full)
+{
+	char c[4096] = "";
+
+	ASSERT_LT(0, fcntl(T->p[1], F_SETPIPE_SZ, P));
+	ASSERT_EQ(P, write(T->p[1], c, P));
+	ASSERT_EQ(0, fcntl(T->p[1], F_SETFL, O_NONBLOCK));
+	EXPECT_EQ(-1, take_write(T, P, 2 << 20));
+	EXPECT_EQ(EAGAIN, errno);
+	ASSERT_EQ(P, read(T->p[0], c, P));
+	S->deaf = false;
+	EXPECT_EQ(0, call_end(C));
+}
+
 TEST_HARNESS_MAIN
