@@ -445,6 +445,7 @@ FUSE_TEST(splice_from, store)
 	bool cached = O->fd >= 0;
 	int had = cached ? resident(T, O) : 0;
 	char other[HEAD + 16];
+	int fd;
 
 	put_header(T, 2 * P, 4 * P);
 	fill_pipe(T, O, 4 * P);
@@ -454,6 +455,15 @@ FUSE_TEST(splice_from, store)
 	EXPECT_EQ(variant->moves ? 0 : 4, COPIED());
 	if (cached)
 		EXPECT_EQ(variant->moves ? had - 4 : had, resident(T, O));
+	/* not only by mappings */
+	if (variant->target == TO_BUFFER) {
+		fd = buffer_open(S, T->nodeid, 0);
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(4, fdinfo(fd, "present"));
+		ASSERT_EQ(sizeof(other), pread(fd, other, sizeof(other), 3 * P));
+		EXPECT_EQ(2, other[0]);
+		close(fd);
+	}
 	EXPECT_TRUE(has_pages(T, 2 * P, 4, 1));
 
 	/* Neither sees what happens to the other */
