@@ -3,19 +3,19 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-export LINUX ACCEL JOBS BASE TREE V BENCH
+export LINUX ACCEL JOBS BASE TREE V BENCH PATCHES CONFIGS BOOT
 
 F ?= lockdep
 kernel = scripts/deps && scripts/build-kernel $(F)
 user = scripts/deps && scripts/initramfs
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
 
 demo: ## v4l2-ctl streams from a CUSE camera, a tone is played by mmap: build/demo
 	@$(kernel) && $(user) && scripts/demo
 
-test: ## all tests on both test kernels; T='*glob*', BASE_ONLY=1, LINT=1
+test: ## all tests on both test kernels; T='*glob*', BASE_ONLY=1, LINT=0
 	@scripts/deps && T='$(T)' scripts/test
 
 kernel: ## build a test kernel; F=lockdep (default), kasan or base
@@ -36,7 +36,10 @@ refresh: ## the way back: commits of TREE=dir to patches/ and whole files; BASE=
 series: ## mails in build/series: V=version, TREE=git tree of 7.3, BENCH=no
 	@scripts/deps && scripts/series
 
-lint: ## checkpatch, sparse, W=1, kernel-doc, shellcheck
+bisect-check: ## every patch compiles alone; PATCHES=glob CONFIGS=glob; BOOT=1: boots and passes
+	@scripts/deps && scripts/bisect-check
+
+lint: ## checkpatch, sparse, W=1, analyzer, cocci, kernel-doc, docs, layout, spelling
 	@scripts/deps && scripts/lint
 
 clean: ## remove all that was built, but keep the kernel source that was fetched
@@ -46,4 +49,4 @@ clean: ## remove all that was built, but keep the kernel source that was fetched
 export COMMAND := $(value CMD)
 export BASE_ONLY LINT
 
-.PHONY: help demo test kernel shell run apply refresh series lint clean
+.PHONY: help demo test kernel shell run apply refresh series bisect-check lint clean

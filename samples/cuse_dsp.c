@@ -923,7 +923,7 @@ static void dsp_init_done(void *unused)
 	(void)unused;
 	have_buffers = fuse_buffers_features(buffers) & FUSE_FEATURE_BUFFERS;
 	if (!have_buffers)
-		warnx("this kernel has no FUSE buffers: write(2) plays, mmap(2) will fail with ENODEV");
+		warnx("this kernel has no FUSE buffers: write(2) plays, mmap(2) fails with ENODEV");
 
 	/* Signals are for the loop */
 	sigfillset(&all);

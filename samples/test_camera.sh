@@ -4,19 +4,7 @@
 # v4l2-compliance; prints KTAP. Needs root, and the programs in PATH.
 
 dev=video7
-count=0
-bad=0
-
-result()	# STATUS NAME
-{
-	count=$((count + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $count camera.$2"
-	else
-		echo "not ok $count camera.$2"
-		bad=$((bad + 1))
-	fi
-}
+. "$(dirname "$0")/ktap.sh"
 
 start()
 {
@@ -27,30 +15,7 @@ start()
 stop()
 {
 	killall "$@" cuse_camera
-	i=0
-	while [ -e "/dev/$dev" ] || pidof cuse_camera >/dev/null; do
-		i=$((i + 1))
-		[ "$i" -lt 100 ] || return 1
-		sleep 0.1
-	done
-}
-
-# pass PROGRAM VARIANT: its lines, numbered on
-pass()
-{
-	"$1" "/dev/$dev" "$2" >/tmp/test_camera.tap
-	status=$?
-	while read -r first rest; do
-		case $first in
-		ok) result 0 "${rest#*camera.}" ;;
-		not) result 1 "${rest#*camera.}" ;;
-		'#') echo "# $rest" ;;
-		esac
-	done </tmp/test_camera.tap
-	# it may have died before it could say so
-	n=$(grep -c '^\(not \)\?ok' /tmp/test_camera.tap)
-	plan=$(sed -n 's/^1\.\.//p' /tmp/test_camera.tap)
-	[ "$n" = "$plan" ] || result 1 "$2.ended_early_with_status_$status"
+	until_not [ -e "/dev/$dev" ] && until_not pidof cuse_camera
 }
 
 # stream COUNT FORMAT BYTES: what v4l2-ctl captures, without trust in its status
@@ -63,17 +28,15 @@ stream()
 	[ "$(wc -c </tmp/test_camera.raw)" = $(($1 * 320 * 240 * $3)) ]
 }
 
-echo "TAP version 13"
-
 start
 result $? start
 start 2>/dev/null
 result $((! $?)) name_taken
 [ -c "/dev/$dev" ]
 result $? name_taken_harms_nobody
-pass test_camera bound
-pass test_camera32 bound32
-pass test_camera32_time64 bound32_time64
+pass "" test_camera "/dev/$dev" bound
+pass "" test_camera32 "/dev/$dev" bound32
+pass "" test_camera32_time64 "/dev/$dev" bound32_time64
 stream 8 YUYV 2
 result $? v4l2_ctl_yuyv
 stream 8 RGB3 3
@@ -91,13 +54,13 @@ stop
 result $? stop
 
 start --no-bind --keep-all
-pass test_camera asked
-pass test_camera32 asked32
+pass "" test_camera "/dev/$dev" asked
+pass "" test_camera32 "/dev/$dev" asked32
 stop
 result $? asked.stop
 
 start --single --no-bind
-pass test_camera single
+pass "" test_camera "/dev/$dev" single
 stop
 result $? single.stop
 
@@ -105,12 +68,7 @@ start --frames 5
 stream 9 YUYV 2
 [ "$(wc -c </tmp/test_camera.raw)" = $((5 * 320 * 240 * 2)) ]
 result $? unplugged_after_frames
-i=0
-while pidof cuse_camera >/dev/null && [ $i -lt 50 ]; do
-	i=$((i + 1))
-	sleep 0.1
-done
-! pidof cuse_camera >/dev/null
+until_not pidof cuse_camera
 result $? unplugged_ends
 
 start
@@ -130,5 +88,4 @@ result $? starts_after_kill
 stop
 result $? stops_after_kill
 
-echo "1..$count"
-[ $bad = 0 ]
+end

@@ -3,19 +3,8 @@
 # Tests of cuse_mandelbrot: memory that is filled when it is touched, larger
 # than what there is; prints KTAP. Needs root, and the programs in PATH.
 
-count=0
-bad=0
 device=/dev/mandelbrot7
-
-# result NAME, of the last command
-result()
-{
-	status=$?
-	count=$((count + 1))
-	[ "$status" = 0 ] && echo "ok $count mandelbrot.$1" && return
-	bad=1
-	echo "not ok $count mandelbrot.$1"
-}
+. "$(dirname "$0")/ktap.sh"
 
 # present: how many pages are in memory; size and mappings must be as expected
 present()
@@ -24,20 +13,19 @@ present()
 	[ "$size $mappings" = "68719476736 $1" ] && echo "$present"
 }
 
-echo "TAP version 13"
 cuse_mandelbrot --name mandelbrot7 --pages 40 || exit
 [ "$(present 0)" = 0 ]
-result begins_empty
+result $? begins_empty
 # more than the 40 pages, so that some are dropped
 mandelbrot_cut $device 131500 142500 600 400
-result middle
+result $? middle
 mandelbrot_cut $device 261900 261900 244 244
-result last_corner
+result $? last_corner
 n=$(present 0) && [ "$n" -gt 30 ] && [ "$n" -le 40 ]
-result bounded
+result $? bounded
 # what was dropped comes again
 mandelbrot_cut $device 131500 142500 600 400
-result again
+result $? again
 mandelbrot_cut $device 0 100000 500 100 &
 one=$!
 mandelbrot_cut $device 200 100050 500 100 &
@@ -45,19 +33,13 @@ two=$!
 mandelbrot_cut $device 3000 100050 300 300
 three=$?
 wait $one && wait $two && [ $three = 0 ]
-result three_clients
+result $? three_clients
 n=$(present 0) && [ "$n" -gt 30 ] && [ "$n" -le 40 ]
-result bounded_with_clients
+result $? bounded_with_clients
 # shellcheck disable=SC2188
 ! (: >$device) 2>/dev/null
-result no_writing
+result $? no_writing
 killall cuse_mandelbrot
-i=0
-while [ -e $device ] && [ $i -lt 100 ]; do
-	i=$((i + 1))
-	sleep 0.1
-done
-[ ! -e $device ]
-result server_ends
-echo "1..$count"
-exit $bad
+until_not [ -e $device ]
+result $? server_ends
+end

@@ -133,6 +133,72 @@ patch_name()
 	sed -n "${1}p" "$work/names"
 }
 
+# apply_patch N DIR [git apply options]: hunks, then whole files
+apply_patch()
+{
+	local n=$1 dir=$2 file dest why
+
+	shift 2
+	if grep -q '^diff ' "$work/$n.diff"; then
+		why=$(GIT_CEILING_DIRECTORIES=$work git -C "$dir" apply "$@" "$work/$n.diff" 2>&1) || {
+			why=${why%%$'\n'*}
+			reason="$(patch_name "$n") does not apply: ${why#error: }"
+			return 1
+		}
+	fi
+	while IFS=$'\t' read -r file dest; do
+		mkdir -p "$dir/${dest%/*}"
+		cp "$TOP/$file" "$dir/$dest"
+	done <"$work/$n.brings"
+}
+
+# put FROM TO: replace TO by FROM at once, but only where they differ
+put()
+{
+	cmp -s "$1" "$2" && return
+	mkdir -p "${2%/*}"
+	cp "$1" "$2.compose"
+	mv "$2.compose" "$2"
+}
+
+# stage_series STAGE N: those files of the base that the series touches, with
+# the first N patches
+stage_series()
+{
+	local stage=$1 base=$BUILD/linux-base file n
+
+	rm -rf "$stage"
+	mkdir -p "$stage"
+	while read -r file; do
+		[ -f "$base/$file" ] || continue
+		mkdir -p "$(dirname "$stage/$file")"
+		cp "$base/$file" "$stage/$file"
+	done <"$work/touched"
+	for ((n = 1; n <= $2; n++)); do
+		apply_patch "$n" "$stage" || die "$reason"
+	done
+}
+
+# put_series STAGE TREE TOUCHED: TREE, a copy of the base, gets the files of
+# STAGE; the file TOUCHED has the names of those that were put there before
+put_series()
+{
+	local stage=$1 tree=$2 touched=$3 base=$BUILD/linux-base file
+
+	# An interruption from here on must not forget what was touched
+	sort -u "$work/touched" "$touched" -o "$touched"
+	while read -r file; do
+		if [ -f "$stage/$file" ]; then
+			put "$stage/$file" "$tree/$file"
+		elif [ -f "$base/$file" ] && ! grep -qxF "$file" "$work/touched"; then
+			put "$base/$file" "$tree/$file"
+		else
+			rm -f "$tree/$file"
+		fi
+	done <"$touched"
+	cp "$work/touched" "$touched"
+}
+
 # git_tree DIR: the top of the git tree DIR, if commits can be made there
 git_tree()
 {

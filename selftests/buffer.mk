@@ -26,7 +26,7 @@ endif
 
 TEST_GEN_PROGS += $(BUFFER_TESTS)
 
-LOCAL_HDRS += fuse_server.h fuse_client.h fuse_counts.h fuse_fixture.h
+LOCAL_HDRS += fuse_server.h fuse_client.h fuse_layout.h fuse_counts.h fuse_fixture.h
 
 include ../../lib.mk
 
@@ -69,6 +69,6 @@ $(OUTPUT)/compat_test: mmap_test.c
 $(BUFFER_PROGS) $(OUTPUT)/fuse_client: LDFLAGS += $(BUFFER_STATIC)
 $(OUTPUT)/fuse_client: LDLIBS += -lpthread
 
-$(OUTPUT)/fuse_client32: fuse_client.c fuse_client.h
+$(OUTPUT)/fuse_client32: fuse_client.c fuse_client.h fuse_layout.h
 	$(call msg,CC,,$@)
 	$(Q)$(CC) $(CFLAGS) $(BUFFER_M32) $< -lpthread -o $@

@@ -501,7 +501,13 @@ static pid_t spy(struct client *c, int64_t addr, enum spy how)
 	_exit(2);
 }
 
-#define EXPECT_SPIED(byte, pid)						do {									int __status;							ASSERT_EQ(pid, waitpid(pid, &__status, 0));			EXPECT_EQ((byte) << 8, __status);			} while (0)
+#define EXPECT_SPIED(byte, pid)						\
+	do {								\
+		int __status;						\
+									\
+		ASSERT_EQ(pid, waitpid(pid, &__status, 0));		\
+		EXPECT_EQ((byte) << 8, __status);			\
+	} while (0)
 
 FUSE_TEST(demand, debuggers)
 {

@@ -26,6 +26,7 @@
 #include <linux/io_uring.h>
 
 #include "fuse_client.h"
+#include "fuse_layout.h"
 
 static sigjmp_buf fault;
 static volatile sig_atomic_t caught;

@@ -589,7 +589,7 @@ static void forget_map(struct server *s, struct fuse_munmap_in *in)
 			return;
 		}
 	if (s->checked)
-		fail("FUSE_MUNMAP of what is not mapped: fh %#llx nodeid %#llx offset %#llx len %#llx",
+		fail("FUSE_MUNMAP of nothing: fh %#llx nodeid %#llx offset %#llx len %#llx",
 		     (unsigned long long)in->fh, (unsigned long long)in->nodeid,
 		     (unsigned long long)in->offset, (unsigned long long)in->len);
 }
