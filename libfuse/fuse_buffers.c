@@ -54,6 +54,7 @@ struct retrieve {
 	uint64_t nodeid;
 	uint64_t offset;
 	size_t len;
+	bool dirty;
 	fuse_buffers_retrieve_fn fn;
 	void *cookie;
 };
@@ -462,6 +463,7 @@ static int retrieve_send(struct fuse_buffers *fb, struct retrieve *r)
 		.nodeid = r->nodeid,
 		.offset = r->offset,
 		.size = r->len > UINT32_MAX ? UINT32_MAX : r->len,
+		.padding = r->dirty ? FUSE_RETRIEVE_DIRTY : 0,
 	};
 	struct retrieve **p;
 	int err;
@@ -510,18 +512,22 @@ static void retrieve_reply(struct fuse_buffers *fb,
 	if (!r)
 		return;
 
-	if (len < sizeof(*in) + sizeof(*arg) || !arg->size ||
+	if (len < sizeof(*in) + sizeof(*arg) ||
 	    arg->size > len - sizeof(*in) - sizeof(*arg) ||
-	    arg->size > r->len || arg->offset != r->offset) {
+	    (!r->dirty && (!arg->size || arg->size > r->len ||
+			   arg->offset != r->offset))) {
 		retrieve_end(r, -EIO);
 		return;
 	}
 
-	r->fn(r->cookie, 0, r->offset, arg + 1, arg->size);
-	r->offset += arg->size;
-	r->len -= arg->size;
+	if (arg->size)
+		r->fn(r->cookie, 0, arg->offset, arg + 1, arg->size);
+	if (!r->dirty) {
+		r->offset += arg->size;
+		r->len -= arg->size;
+	}
 
-	if (!r->len) {
+	if (!arg->size || !r->len) {
 		retrieve_end(r, 0);
 		return;
 	}
@@ -531,9 +537,9 @@ static void retrieve_reply(struct fuse_buffers *fb,
 		retrieve_end(r, err);
 }
 
-int fuse_buffers_retrieve_async(struct fuse_buffers *fb, uint64_t nodeid,
-				uint64_t offset, size_t len,
-				fuse_buffers_retrieve_fn fn, void *cookie)
+static int retrieve_start(struct fuse_buffers *fb, uint64_t nodeid,
+			  uint64_t offset, size_t len, bool dirty,
+			  fuse_buffers_retrieve_fn fn, void *cookie)
 {
 	struct retrieve *r;
 	int err;
@@ -547,6 +553,7 @@ int fuse_buffers_retrieve_async(struct fuse_buffers *fb, uint64_t nodeid,
 	r->nodeid = nodeid;
 	r->offset = offset;
 	r->len = len;
+	r->dirty = dirty;
 	r->fn = fn;
 	r->cookie = cookie;
 
@@ -554,6 +561,20 @@ int fuse_buffers_retrieve_async(struct fuse_buffers *fb, uint64_t nodeid,
 	if (err)
 		free(r);
 	return err;
+}
+
+int fuse_buffers_retrieve_async(struct fuse_buffers *fb, uint64_t nodeid,
+				uint64_t offset, size_t len,
+				fuse_buffers_retrieve_fn fn, void *cookie)
+{
+	return retrieve_start(fb, nodeid, offset, len, false, fn, cookie);
+}
+
+int fuse_buffers_retrieve_dirty(struct fuse_buffers *fb, uint64_t nodeid,
+				uint64_t offset, size_t len,
+				fuse_buffers_retrieve_fn fn, void *cookie)
+{
+	return retrieve_start(fb, nodeid, offset, len, true, fn, cookie);
 }
 
 struct waiter {

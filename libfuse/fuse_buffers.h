@@ -363,6 +363,25 @@ int fuse_buffers_retrieve_async(struct fuse_buffers *fb, uint64_t nodeid,
 				fuse_buffers_retrieve_fn fn, void *cookie);
 
 /**
+ * fuse_buffers_retrieve_dirty - the same of pages that clients have written
+ * @fb:		state
+ * @nodeid:	buffer with FUSE_BUFFER_LOG
+ * @offset:	where in the buffer
+ * @len:	how much, not 0
+ * @fn:		called for pieces, each of whole pages, and then once more
+ * @cookie:	passed to @fn
+ *
+ * Brings what was written since it was last brought by this function, until
+ * there is none left: pages that are written to meanwhile come again.  See
+ * fuse_buffers_dirty() for what does not copy.
+ *
+ * Return: 0; on an error, @fn is never called.
+ */
+int fuse_buffers_retrieve_dirty(struct fuse_buffers *fb, uint64_t nodeid,
+				uint64_t offset, size_t len,
+				fuse_buffers_retrieve_fn fn, void *cookie);
+
+/**
  * fuse_buffers_inval - drop pages of a buffer
  * @fb:		state
  * @nodeid:	buffer, which must exist

@@ -63,7 +63,7 @@ enum job { MMAPS, MUNMAPS, WAITING, INTERRUPTS, LAST_LEN, STORE, STORE_BIG,
 	   RETRIEVE_NONE, INVAL, OPEN, MAP, BIND, UNBIND, OWN_RETRIEVE,
 	   NONBLOCK, POLL_NONBLOCK, CLIENT_WROTE, FILLS, LAST_FILL, FILL_RESULT,
 	   DIRTY, DIRTY_STEPS, DIRTY_NONE, DIRTY_WAIT, DIRTY_ERROR,
-	   STORE_FD, STORE_PIPE, STORE_FD_ERROR };
+	   RETRIEVE_DIRTY, STORE_FD, STORE_PIPE, STORE_FD_ERROR };
 
 static struct fuse_buffers *fb;
 static struct fuse_session *session;
@@ -339,6 +339,44 @@ static void collect(void *cookie, int err, uint64_t offset, const void *data,
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* Its pages have one byte each, as the client filled them */
+static void collect_dirty(void *cookie, int err, uint64_t offset,
+			  const void *data, size_t size)
+{
+	struct collected *c = cookie;
+	const char *byte = data;
+
+	pthread_mutex_lock(&c->lock);
+	for (; size; size -= PAGE, byte += PAGE, offset += PAGE)
+		if (*byte == (char)(offset / PAGE))
+			c->at |= 1UL << offset / PAGE;
+	if (!data) {
+		c->err = err;
+		c->done = true;
+		pthread_cond_signal(&c->cond);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+static int retrieve_dirty(void)
+{
+	struct collected c = {
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.cond = PTHREAD_COND_INITIALIZER,
+	};
+	int err;
+
+	err = fuse_buffers_retrieve_dirty(fb, NODE(5), 0, DEMAND_PAGES * PAGE,
+					  collect_dirty, &c);
+	if (err)
+		return err;
+	pthread_mutex_lock(&c.lock);
+	while (!c.done)
+		pthread_cond_wait(&c.cond, &c.lock);
+	pthread_mutex_unlock(&c.lock);
+	return c.err ?: (int)c.at;
+}
+
 static int retrieve_async(void)
 {
 	struct collected c = {
@@ -510,6 +548,8 @@ static int do_job(enum job job)
 	case DIRTY_WAIT:
 		waiting++;
 		return dirty_wait(60000);
+	case RETRIEVE_DIRTY:
+		return retrieve_dirty();
 	case DIRTY_ERROR:
 		return dirty(&never, 16);
 	case STORE_FD:
@@ -827,6 +867,12 @@ static void client_demand(int fd)
 	RESULT(waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
 	       WEXITSTATUS(status) == 1 && job(fd, DIRTY) == 1 << 3,
 	       "dirty_wait");
+	RESULT(job(fd, RETRIEVE_DIRTY) >= 0, "retrieve_dirty_old");
+	demand[4 * PAGE] = 4;
+	demand[10 * PAGE] = 10;
+	demand[11 * PAGE] = 11;
+	RESULT(job(fd, RETRIEVE_DIRTY) == (1 << 4 | 1 << 10 | 1 << 11) &&
+	       job(fd, RETRIEVE_DIRTY) == 0, "retrieve_dirty");
 	munmap(demand, DEMAND_PAGES * PAGE);
 	signal(SIGBUS, SIG_DFL);
 }
