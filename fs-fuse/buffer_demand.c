@@ -53,10 +53,9 @@ static void fuse_fill_put(struct fuse_fill *fill)
 
 /*
  * Take the entry of a page out of buffer->fills, if it is that of @fill or if
- * @fill is NULL.  Return whether there was one: if not, the page has been
- * invalidated since @fill asked for it.
+ * @fill is NULL.
  */
-static bool fuse_fill_erase(struct fuse_buffer *buffer, pgoff_t index,
+static void fuse_fill_erase(struct fuse_buffer *buffer, pgoff_t index,
 			    struct fuse_fill *fill)
 {
 	struct fuse_fill *entry;
@@ -68,15 +67,14 @@ static bool fuse_fill_erase(struct fuse_buffer *buffer, pgoff_t index,
 		entry = NULL;
 	if (entry) {
 		__xa_erase(&buffer->fills, index);
-		failed = entry->failed;
+		/* The reference is that of the first page's entry alone */
+		failed = entry->failed && index == entry->index;
 		wake_up_all(&entry->wait);
 	}
 	xa_unlock(&buffer->fills);
 
 	if (failed)
 		fuse_fill_put(entry);
-
-	return entry;
 }
 
 /* Leave the entry of the page that was touched, for the error to be found */
@@ -92,6 +90,31 @@ static void fuse_fill_fail(struct fuse_fill *fill, int error)
 		refcount_inc(&fill->count);
 	}
 	xa_unlock(fills);
+}
+
+/*
+ * Add a page to the buffer unless it has been invalidated since @fill asked for
+ * it.  The lock keeps INVAL_INODE from coming between the question and the deed:
+ * a page that was added in vain could not be taken back, as somebody may have
+ * stored to it.
+ */
+static int fuse_fill_add(struct fuse_fill *fill, struct folio *folio,
+			 pgoff_t index)
+{
+	struct fuse_buffer *buffer = fill->buffer;
+	struct address_space *mapping = buffer->file->f_mapping;
+	int err = -ESTALE;
+
+	folio_mark_uptodate(folio);
+	filemap_invalidate_lock_shared(mapping);
+	if (fill == xa_load(&buffer->fills, index))
+		err = fuse_buffer_add_folio(buffer, folio, index);
+	filemap_invalidate_unlock_shared(mapping);
+
+	if (!err)
+		folio_unlock(folio);
+
+	return err;
 }
 
 /*
@@ -113,21 +136,13 @@ static void fuse_fill_end(struct fuse_args *args, int error)
 		err = error;
 		if (!err && i && i >= DIV_ROUND_UP(len, PAGE_SIZE))
 			err = -ENODATA;
-		if (!err) {
-			folio_mark_uptodate(folio);
-			err = fuse_buffer_add_folio(buffer, folio, index);
-		}
+		if (!err)
+			err = fuse_fill_add(fill, folio, index);
 
-		if (!err) {
-			/* Locked, so nobody has seen it yet */
-			if (!fuse_fill_erase(buffer, index, fill))
-				fuse_buffer_remove_folio(buffer, folio);
-			folio_unlock(folio);
-		} else if (!i && err != -EEXIST) {
+		if (err && err != -EEXIST && !i)
 			fuse_fill_fail(fill, err);
-		} else {
+		else
 			fuse_fill_erase(buffer, index, fill);
-		}
 		folio_put(folio);
 	}
 	fill->ap.num_folios = 0;
@@ -327,8 +342,8 @@ retry:
 }
 
 /*
- * Pages have been stored to, or are about to be dropped: what is under way for
- * them is of no use, and nobody shall wait for it.
+ * Pages have been stored to, or are about to be dropped, with the invalidate_lock
+ * held: what is under way for them is of no use, and nobody shall wait for it.
  */
 void fuse_demand_forget(struct fuse_buffer *buffer, pgoff_t start, pgoff_t end)
 {

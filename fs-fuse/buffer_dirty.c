@@ -247,10 +247,9 @@ long fuse_dirty_query(struct fuse_buffer *buffer, void __user *argp)
 		return -EOPNOTSUPP;
 	if (copy_from_user(&arg, argp, sizeof(arg)))
 		return -EFAULT;
-	if (arg.padding || !arg.count)
+	if (arg.padding || !arg.count || arg.count > FUSE_BUFFER_DIRTY_MAX)
 		return -EINVAL;
 
-	arg.count = min(arg.count, FUSE_BUFFER_DIRTY_MAX);
 	ranges = kvmalloc_array(arg.count, sizeof(*ranges), GFP_KERNEL_ACCOUNT);
 	if (!ranges)
 		return -ENOMEM;

@@ -214,7 +214,9 @@ int fuse_buffer_inval(struct fuse_conn *fc,
 
 	trace_fuse_buffer_drop(buffer, (u64)start << PAGE_SHIFT,
 			       (u64)(end - start + 1) << PAGE_SHIFT);
+	filemap_invalidate_lock(mapping);
 	fuse_demand_forget(buffer, start, end);
+	filemap_invalidate_unlock(mapping);
 
 	/* One pass: clients that touch the pages again must not keep us here */
 	folio_batch_init(&fbatch);

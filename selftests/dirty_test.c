@@ -594,6 +594,10 @@ FUSE_TEST(dirty, errors)
 	EXPECT_EQ(-1, ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &bad));
 	EXPECT_EQ(EINVAL, errno);
 	bad = arg;
+	bad.count = 65537;
+	EXPECT_EQ(-1, ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &bad));
+	EXPECT_EQ(EINVAL, errno);
+	bad = arg;
 	bad.padding = 1;
 	EXPECT_EQ(-1, ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &bad));
 	EXPECT_EQ(EINVAL, errno);

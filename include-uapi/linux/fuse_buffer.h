@@ -256,7 +256,7 @@ struct fuse_buffer_range {
  * struct fuse_buffer_dirty - argument of FUSE_BUFFER_IOC_DIRTY
  * @since:	in: 0, or what an earlier query returned here; out: the next @since
  * @ranges:	address of an array of &struct fuse_buffer_range
- * @count:	in: number of elements of @ranges, at least 1; out: how many of
+ * @count:	in: number of elements of @ranges, 1 to 65536; out: how many of
  *		them are filled in; if all are, ask again for the rest
  * @padding:	must be 0
  *
