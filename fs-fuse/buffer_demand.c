@@ -218,7 +218,7 @@ static struct fuse_fill *fuse_fill_start(struct fuse_mapping *m, pgoff_t index,
 	struct fuse_fill *fill;
 	bool failed;
 	unsigned int i;
-	int err;
+	int err = 0;
 
 again:
 	xa_lock(&buffer->fills);

@@ -140,7 +140,7 @@ apply_patch()
 
 	shift 2
 	if grep -q '^diff ' "$work/$n.diff"; then
-		why=$(GIT_CEILING_DIRECTORIES=$work git -C "$dir" apply "$@" "$work/$n.diff" 2>&1) || {
+		why=$(GIT_CEILING_DIRECTORIES=${dir%/*} git -C "$dir" apply "$@" "$work/$n.diff" 2>&1) || {
 			why=${why%%$'\n'*}
 			reason="$(patch_name "$n") does not apply: ${why#error: }"
 			return 1
