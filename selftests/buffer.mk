@@ -26,13 +26,13 @@ endif
 
 TEST_GEN_PROGS += $(BUFFER_TESTS)
 
-LOCAL_HDRS += fuse_server.h fuse_client.h fuse_layout.h fuse_counts.h fuse_fixture.h
+LOCAL_HDRS += fuse_server.h fuse_client.h fuse_layout.h fuse_counts.h fuse_fixture.h fuse_ops.h
 
 include ../../lib.mk
 
 BUFFER_PROGS := $(addprefix $(OUTPUT)/,$(BUFFER_TESTS))
 
-BUFFER_OBJS := $(addprefix $(OUTPUT)/,fuse_server.o fuse_uring.o fuse_counts.o)
+BUFFER_OBJS := $(addprefix $(OUTPUT)/,fuse_server.o fuse_uring.o fuse_counts.o fuse_ops.o)
 EXTRA_CLEAN += $(BUFFER_OBJS) $(OUTPUT)/fuse_names.h
 
 $(BUFFER_OBJS): $(OUTPUT)/%.o: %.c $(LOCAL_HDRS)

@@ -195,11 +195,15 @@ FIXTURE_TEARDOWN(name)							\
 		     _metadata->exit_code == KSFT_FAIL);		\
 }									\
 									\
-FIXTURE_VARIANT_ADD(name, dev) { .transport = &dev_transport };		\
-FIXTURE_VARIANT_ADD(name, splice) { .transport = &splice_transport }
+FIXTURE_VARIANT_ADD(name, dev) { .transport = &dev_transport }
+
+/* For what the kernel does with replies, however they came */
+#define FUSE_DEV_FIXTURE(name, ...)					\
+FUSE_OP_FIXTURE_SETUP(name, SERVER_FUSE, __VA_ARGS__)
 
 #define FUSE_OP_FIXTURE(name, ...)					\
 FUSE_OP_FIXTURE_SETUP(name, SERVER_FUSE, __VA_ARGS__);			\
+FIXTURE_VARIANT_ADD(name, splice) { .transport = &splice_transport };	\
 FIXTURE_VARIANT_ADD(name, uring) { .transport = &uring_transport }
 
 /*
@@ -216,7 +220,8 @@ FIXTURE_VARIANT_ADD(name, uring_zero_copy) {				\
 }
 
 #define CUSE_OP_FIXTURE(name, ...)					\
-FUSE_OP_FIXTURE_SETUP(name, SERVER_CUSE, __VA_ARGS__)
+FUSE_OP_FIXTURE_SETUP(name, SERVER_CUSE, __VA_ARGS__);			\
+FIXTURE_VARIANT_ADD(name, splice) { .transport = &splice_transport }
 
 #define FUSE_TEST(fixture, name)	TEST_F_TIMEOUT(fixture, name, TIMEOUT_S)
 

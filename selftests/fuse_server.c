@@ -33,12 +33,13 @@
 
 int test_line;
 const char *test_file = "";
+const char *test_case;
 
 static struct server *servers;
 static const char base[] = "/tmp";
 static int program_dir = -1;
 static int socks[CLIENT_MAX][2];
-static int socks_used;
+static bool sock_used[CLIENT_MAX];
 
 static struct {
 	char path[128];
@@ -120,6 +121,8 @@ void fail(const char *fmt, ...)
 	va_list ap;
 
 	fprintf(stderr, "# %s:%d: ", test_file, test_line);
+	if (test_case)
+		fprintf(stderr, "%s: ", test_case);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
@@ -133,6 +136,13 @@ void fail(const char *fmt, ...)
 	}
 	restore_sysctls();
 	abort();
+}
+
+void check_value(const char *what, uint64_t expected, uint64_t seen)
+{
+	if (expected != seen)
+		fail("%s: expected %#llx, seen %#llx", what,
+		     (unsigned long long)expected, (unsigned long long)seen);
 }
 
 const char *test_begin(void)
@@ -451,30 +461,49 @@ int server_reply_bad(struct server *s, struct request *r, enum bad_reply how,
 	return -EIO;
 }
 
-static void file_attr(struct fuse_attr *attr, uint64_t ino)
+/* The node that has the number, or else the name */
+static const struct server_node *find_node(struct server *s, uint64_t ino,
+					   uint64_t parent, const char *name)
 {
+	const struct server_node *node;
+
+	for (node = s->nodes; node && node->name; node++)
+		if (ino ? node->ino == ino :
+			  node->parent == parent && !strcmp(node->name, name))
+			return node;
+	return NULL;
+}
+
+static void file_attr(struct server *s, struct fuse_attr *attr, uint64_t ino)
+{
+	const struct server_node *node = find_node(s, ino, 0, NULL);
+	uint32_t mode = node ? node->mode : S_IFREG | 0666;
+
+	if (ino == FUSE_ROOT_ID)
+		mode = S_IFDIR | 0755;
 	*attr = (struct fuse_attr){
 		.ino = ino,
-		.mode = ino == FUSE_ROOT_ID ? S_IFDIR | 0755 : S_IFREG | 0666,
+		.mode = mode,
 		.nlink = 1,
-		.size = ino == FUSE_ROOT_ID ? 0 : FILE_PAGES * getpagesize(),
+		.size = S_ISREG(mode) ? FILE_PAGES * getpagesize() : 0,
 		.blksize = getpagesize(),
 	};
 }
 
 static void reply_lookup(struct server *s, struct request *r)
 {
+	const struct server_node *node = find_node(s, 0, r->h.nodeid, r->body);
 	struct fuse_entry_out out = {
-		.nodeid = s->ino,
+		.nodeid = node ? node->ino : s->ino,
 		.entry_valid = VALID_S,
 		.attr_valid = VALID_S,
 	};
 
-	if (strcmp(r->body, "file")) {
+	if (!node && strcmp(r->body, "file")) {
 		reply_error(s, r, -ENOENT);
 		return;
 	}
-	file_attr(&out.attr, out.nodeid);
+	file_attr(s, &out.attr, out.nodeid);
 	reply(s, r, &out, sizeof(out));
 }
 
@@ -482,7 +511,7 @@ static void reply_getattr(struct server *s, struct request *r)
 {
 	struct fuse_attr_out out = { .attr_valid = VALID_S };
 
-	file_attr(&out.attr, r->h.nodeid);
+	file_attr(s, &out.attr, r->h.nodeid);
 	reply(s, r, &out, sizeof(out));
 }
 
@@ -702,6 +731,52 @@ struct request *server_take(struct server *s, uint32_t opcode)
 	if (!wants_reply(r))
 		count("opcode", opcode, transport_of(s, r), COUNT_OK);
 	return r;
+}
+
+void server_take_forget(struct server *s, uint64_t nodeid, uint64_t nlookup)
+{
+	const uint64_t both = 1ULL << FUSE_FORGET | 1ULL << FUSE_BATCH_FORGET;
+	static const struct fuse_forget_one *one;
+	static uint32_t left;
+	uint64_t manual = s->manual;
+	struct fuse_forget_one single;
+	struct request *r;
+
+	s->manual |= both;
+	while (!left && !s->inbox) {
+		server_wait_pending(s);
+		serve_one(s, 0);
+	}
+	s->manual = manual;
+	if (left) {
+		left--;
+		one++;
+	} else if (s->inbox->h.opcode == FUSE_BATCH_FORGET) {
+		r = server_take(s, FUSE_BATCH_FORGET);
+		left = BODY(r, struct fuse_batch_forget_in)->count;
+		check_value("size of FUSE_BATCH_FORGET",
+			    sizeof(struct fuse_batch_forget_in) +
+			    left-- * sizeof(*one), BODY_LEN(r));
+		one = (const void *)AFTER(r, struct fuse_batch_forget_in);
+	} else {
+		r = server_take(s, FUSE_FORGET);
+		check_value("size of FUSE_FORGET",
+			    sizeof(struct fuse_forget_in), BODY_LEN(r));
+		single.nodeid = r->h.nodeid;
+		single.nlookup = BODY(r, struct fuse_forget_in)->nlookup;
+		one = &single;
+	}
+	check_value("forgotten nodeid", nodeid, one->nodeid);
+	check_value("forgotten look-ups", nlookup, one->nlookup);
+}
+
+void server_answer(struct server *s, uint32_t opcode, const void *data,
+		   size_t len)
+{
+	struct request *r = server_take(s, opcode);
+
+	check_value("error of the reply", 0, reply(s, r, data, len));
+	free(r);
 }
 
 void server_quiet(struct server *s)
@@ -1206,13 +1281,18 @@ int64_t client_wait(struct client *c)
 	return c->answer.ret;
 }
 
-/* Our end of a new pair, and the number of the client's */
+/* Our end of a pair that is not used, and the number of the client's */
 static int client_socket(struct client *c)
 {
-	if (socks_used == CLIENT_MAX)
+	int i;
+
+	for (i = 0; i < CLIENT_MAX && sock_used[i]; i++)
+		;
+	if (i == CLIENT_MAX)
 		fail("too many clients");
-	c->sock = socks[socks_used][0];
-	return socks_used++;
+	sock_used[i] = true;
+	c->sock = socks[i][0];
+	return i;
 }
 
 const char *client_try(struct client *c, const char *program)
@@ -1227,7 +1307,7 @@ const char *client_try(struct client *c, const char *program)
 	if (c->pid < 0)
 		fail("fork: %s", strerror(errno));
 	if (!c->pid) {
-		for (i = number; i < CLIENT_MAX; i++)
+		for (i = 0; i < CLIENT_MAX; i++)
 			dup2(socks[i][1], CLIENT_FD + i);
 		syscall(SYS_execveat, program_dir, program, argv, environ, 0);
 		_exit(127);
@@ -1271,6 +1351,7 @@ void client_exec(struct client *c)
 int client_gone(struct client *c)
 {
 	int64_t start = now_ms();
+	int i;
 
 	if (!serve_until(c->pidfd, PROMPT_MS))
 		fail("client %d still lives", c->pid);
@@ -1278,6 +1359,9 @@ int client_gone(struct client *c)
 	waitpid(c->pid, NULL, 0);
 	close(c->pidfd);
 	c->pidfd = -1;
+	for (i = 0; i < CLIENT_MAX; i++)
+		if (socks[i][0] == c->sock)
+			sock_used[i] = false;
 	return now_ms() - start;
 }
 
@@ -1314,33 +1398,23 @@ void client_sleeps(struct client *c)
 
 /* Mapping */
 
-static void check(bool ok, const char *what, uint64_t expected, uint64_t seen)
-{
-	if (!ok)
-		fail("%s: expected %#llx, seen %#llx", what,
-		     (unsigned long long)expected, (unsigned long long)seen);
-}
-
-#define CHECK(what, expected) \
-	check((what) == (expected), #what, expected, what)
-
 struct request *take_mmap(struct client *c, struct server *s,
 			  const struct map_args *m)
 {
 	struct request *r = server_take(s, FUSE_MMAP);
 	uint64_t page = getpagesize();
 
-	CHECK(r->h.nodeid, s->ino);
-	CHECK(r->h.pid, (uint32_t)c->pid);
-	CHECK(r->h.uid, getuid());
-	CHECK(r->h.gid, getgid());
-	CHECK(r->mmap.fh, m->fh ? m->fh : s->fh);
-	CHECK(r->mmap.len, (m->len + page - 1) / page * page);
-	CHECK(r->mmap.offset, m->offset);
-	CHECK(r->mmap.prot, (uint32_t)m->prot);
-	CHECK(r->mmap.flags, (uint32_t)(m->flags & (MAP_SHARED | MAP_PRIVATE)));
+	CHECK(s->ino, r->h.nodeid);
+	CHECK((uint32_t)c->pid, r->h.pid);
+	CHECK(getuid(), r->h.uid);
+	CHECK(getgid(), r->h.gid);
+	CHECK(m->fh ? m->fh : s->fh, r->mmap.fh);
+	CHECK((m->len + page - 1) / page * page, r->mmap.len);
+	CHECK(m->offset, r->mmap.offset);
+	CHECK((uint32_t)m->prot, r->mmap.prot);
+	CHECK((uint32_t)(m->flags & (MAP_SHARED | MAP_PRIVATE)), r->mmap.flags);
 	if (m->addr)
-		CHECK(r->mmap.addr, m->addr);
+		CHECK(m->addr, r->mmap.addr);
 	return r;
 }
 
@@ -1363,7 +1437,7 @@ int64_t client_map(struct client *c, struct server *s, const struct map_args *m)
 		fail("reply to FUSE_MMAP: %s", strerror(-err));
 	ret = client_wait(c);
 	if (ret > 0)
-		CHECK(r->mmap.addr, (uint64_t)ret);
+		CHECK((uint64_t)ret, r->mmap.addr);
 	free(r);
 	return ret;
 }
@@ -1373,10 +1447,10 @@ void check_munmap(struct server *s, uint64_t fh, uint64_t nodeid,
 {
 	struct request *r = server_take(s, FUSE_MUNMAP);
 
-	CHECK(r->h.nodeid, s->ino);
-	CHECK(r->munmap.fh, fh);
-	CHECK(r->munmap.nodeid, nodeid);
-	CHECK(r->munmap.offset, offset);
-	CHECK(r->munmap.len, len);
+	CHECK(s->ino, r->h.nodeid);
+	CHECK(fh, r->munmap.fh);
+	CHECK(nodeid, r->munmap.nodeid);
+	CHECK(offset, r->munmap.offset);
+	CHECK(len, r->munmap.len);
 	free(r);
 }

@@ -97,6 +97,14 @@ extern const struct transport uring_zero_copy_transport;
 
 struct ring;
 
+/* A file that is there beside the one that always is */
+struct server_node {
+	uint64_t parent;
+	const char *name;
+	uint64_t ino;
+	uint32_t mode;
+};
+
 /* What the server believes to be mapped, or open */
 struct server_file {
 	struct server_file *next;
@@ -119,6 +127,7 @@ struct server {
 	bool manual_init;	/* the test takes FUSE_INIT or CUSE_INIT */
 	const char *options;	/* of the mount, beside those it must have */
 	const char *source;	/* a block device: fuseblk */
+	const struct server_node *nodes;	/* to one without a name */
 
 	/* to be changed at any time */
 	uint32_t open_flags;	/* FOPEN_* of the next FUSE_OPEN */
@@ -166,10 +175,15 @@ struct client {
 
 extern int test_line;
 extern const char *test_file;
+extern const char *test_case;	/* where a test has many, the one being tested */
 #define HERE	(test_line = __LINE__, test_file = __FILE__)
 
 /* End the test */
 void fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* A field of a message, or what else is one of many to be checked */
+void check_value(const char *what, uint64_t expected, uint64_t seen);
+#define CHECK(expected, seen) check_value(#seen, expected, seen)
 
 /*
  * Go to a mount namespace with a /tmp of our own.  These and
@@ -227,10 +241,20 @@ int server_reply_bad(struct server *s, struct request *r, enum bad_reply how,
 #define reply_bad(s, r, how, data, len) \
 	(HERE, server_reply_bad(s, r, how, data, len))
 
+/* The next node that is forgotten, alone or with others */
+void server_take_forget(struct server *s, uint64_t nodeid, uint64_t nlookup);
+
 #define take(s, opcode)		(HERE, server_take(s, opcode))
+#define take_forget(s, ...)	(HERE, server_take_forget(s, __VA_ARGS__))
 #define quiet(s)		(HERE, server_quiet(s))
 #define reply(s, r, data, len)	server_reply(s, r, 0, data, len)
 #define reply_error(s, r, err)	server_reply(s, r, err, NULL, 0)
+
+/* take() and reply(), without a look at the request */
+void server_answer(struct server *s, uint32_t opcode, const void *data,
+		   size_t len);
+#define answer(s, opcode, data, len) \
+	(HERE, server_answer(s, opcode, data, len))
 
 int server_notify(struct server *s, int code, const void *out, size_t size,
 		  const void *data, size_t len);
