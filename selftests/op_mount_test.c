@@ -221,6 +221,8 @@ FUSE_TEST(plain, syncfs)
 
 /* fuseblk, on a file of the test */
 
+static int root_fd = -1;
+
 FIXTURE(block)
 {
 	struct server s;
@@ -287,17 +289,18 @@ FIXTURE_TEARDOWN(block)
 		server_die(s);
 	} else {
 		server_check(s);
-		client_exit(&self->c);
-		/* its end waits for DESTROY */
-		server_die(s);
-		umount2(s->mnt, MNT_DETACH);
+		/* by the client: it waits for DESTROY */
+		sys(C, SYS_close, root_fd);
+		sys_start(C, SYS_umount2, str(C, s->mnt), 0);
+		answer(s, FUSE_DESTROY, NULL, 0);
+		CHECK(0, call_end(C));
+		client_exit(C);
+		server_stop(s);
 	}
 	ioctl(self->loop, LOOP_CLR_FD, 0);
 	close(self->loop);
 	test_end();
 }
-
-static int root_fd;
 
 static void start_syncfs(struct client *c, struct server *s)
 {
