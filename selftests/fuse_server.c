@@ -827,7 +827,8 @@ static const char *fuse_init(struct server *s)
 	struct fuse_init_out out = {
 		.major = FUSE_KERNEL_VERSION,
 		.minor = FUSE_KERNEL_MINOR_VERSION,
-		.max_readahead = 0,
+		.max_readahead = s->max_readahead,
+		.max_stack_depth = s->max_stack_depth,
 		.flags = flags,
 		.flags2 = flags >> 32,
 		.max_background = 16,

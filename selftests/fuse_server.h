@@ -122,6 +122,8 @@ struct server {
 	const struct transport *transport;
 	const char *device;	/* instead of /dev/fuse */
 	uint32_t max_write;
+	uint32_t max_readahead;
+	uint32_t max_stack_depth;
 	uint64_t init_flags;
 	bool unrestricted;	/* CUSE_UNRESTRICTED_IOCTL */
 	bool manual_init;	/* the test takes FUSE_INIT or CUSE_INIT */
