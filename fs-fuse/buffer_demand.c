@@ -206,14 +206,13 @@ out:
 /*
  * Ask the server for a page, and for some after it, unless somebody has asked
  * already.  The error that somebody got is only for those who have @waited, not
- * for who comes later.  The caller gets a reference.
+ * for who comes later.  The caller gets a reference, or NULL if the page is there.
  */
 static struct fuse_fill *fuse_fill_start(struct fuse_mapping *m, pgoff_t index,
 					 bool waited)
 {
 	struct fuse_buffer *buffer = m->buffer;
 	struct address_space *mapping = buffer->file->f_mapping;
-	unsigned int nr = fuse_fill_window(m, index);
 	struct fuse_args_pages *ap;
 	struct fuse_fill *fill;
 	bool failed;
@@ -234,7 +233,7 @@ again:
 		fuse_fill_put(fill);
 	}
 
-	fill = fuse_fill_alloc(m, index, nr);
+	fill = fuse_fill_alloc(m, index, fuse_fill_window(m, index));
 	if (!fill)
 		return ERR_PTR(-ENOMEM);
 
@@ -257,6 +256,14 @@ again:
 	}
 	while (ap->num_folios > i)
 		folio_put(ap->folios[--ap->num_folios]);
+
+	/* It may have come meanwhile: fuse_fill_end() adds before it erases */
+	if (xa_load(&mapping->i_pages, index)) {
+		while (i--)
+			fuse_fill_erase(buffer, index + i, fill);
+		fuse_fill_put(fill);
+		return NULL;
+	}
 	WRITE_ONCE(m->ra_next, index + i);
 
 	fill->in.offset = (u64)index << PAGE_SHIFT;
@@ -311,6 +318,8 @@ retry:
 	fill = fuse_fill_start(m, pgoff, vmf->flags & FAULT_FLAG_TRIED);
 	if (IS_ERR(fill))
 		return vmf_error(PTR_ERR(fill));
+	if (!fill)
+		goto retry;
 
 	/* Pairs with smp_store_release() in fuse_fill_end() */
 	if (smp_load_acquire(&fill->done) && fill->failed) {
