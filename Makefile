@@ -39,6 +39,9 @@ series: ## mails in build/series: V=version, TREE=git tree of 7.3, BENCH=no
 bisect-check: ## every patch compiles alone; PATCHES=glob CONFIGS=glob; BOOT=1: boots and passes
 	@scripts/deps && scripts/bisect-check
 
+coverage: ## which lines of fs/fuse the tests run: build/results/coverage.txt
+	@scripts/deps && T='$(T)' scripts/coverage
+
 lint: ## checkpatch, sparse, W=1, analyzer, cocci, kernel-doc, docs, layout, spelling
 	@scripts/deps && scripts/lint
 
@@ -49,4 +52,4 @@ clean: ## remove all that was built, but keep the kernel source that was fetched
 export COMMAND := $(value CMD)
 export BASE_ONLY LINT
 
-.PHONY: help demo test kernel shell run apply refresh series bisect-check lint clean
+.PHONY: help demo test kernel shell run apply refresh series bisect-check coverage lint clean

@@ -194,16 +194,20 @@ FIXTURE_TEARDOWN(name)							\
 	fixture_stop(&self->s, &self->c,				\
 		     _metadata->exit_code == KSFT_FAIL);		\
 }									\
-									\
-FIXTURE_VARIANT_ADD(name, dev) { .transport = &dev_transport }
 
 /* For what the kernel does with replies, however they came */
 #define FUSE_DEV_FIXTURE(name, ...)					\
-FUSE_OP_FIXTURE_SETUP(name, SERVER_FUSE, __VA_ARGS__)
+FUSE_OP_FIXTURE_SETUP(name, SERVER_FUSE, __VA_ARGS__)			\
+FIXTURE_VARIANT_ADD(name, dev) { .transport = &dev_transport }
+
+/* For what always goes by the device */
+#define FUSE_OP_FIXTURE_DEVICE(name, what, ...)				\
+FUSE_OP_FIXTURE_SETUP(name, what, __VA_ARGS__)				\
+FIXTURE_VARIANT_ADD(name, dev) { .transport = &dev_transport };		\
+FIXTURE_VARIANT_ADD(name, splice) { .transport = &splice_transport }
 
 #define FUSE_OP_FIXTURE(name, ...)					\
-FUSE_OP_FIXTURE_SETUP(name, SERVER_FUSE, __VA_ARGS__);			\
-FIXTURE_VARIANT_ADD(name, splice) { .transport = &splice_transport };	\
+FUSE_OP_FIXTURE_DEVICE(name, SERVER_FUSE, __VA_ARGS__);			\
 FIXTURE_VARIANT_ADD(name, uring) { .transport = &uring_transport }
 
 /*
@@ -220,8 +224,7 @@ FIXTURE_VARIANT_ADD(name, uring_zero_copy) {				\
 }
 
 #define CUSE_OP_FIXTURE(name, ...)					\
-FUSE_OP_FIXTURE_SETUP(name, SERVER_CUSE, __VA_ARGS__);			\
-FIXTURE_VARIANT_ADD(name, splice) { .transport = &splice_transport }
+FUSE_OP_FIXTURE_DEVICE(name, SERVER_CUSE, __VA_ARGS__)
 
 #define FUSE_TEST(fixture, name)	TEST_F_TIMEOUT(fixture, name, TIMEOUT_S)
 

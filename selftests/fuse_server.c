@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/loop.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -717,19 +718,19 @@ struct request *server_take(struct server *s, uint32_t opcode)
 
 		left = end - now_ms();
 		if (left <= 0 || poll(&pfd, 1, left) != 1)
-			fail("no %s", opcode_name(opcode));
+			fail("no %s", opcode ? opcode_name(opcode) : "request");
 		serve_one(s, opcode);
 		if (s->gone)
 			fail("no %s: the connection ended", opcode_name(opcode));
 	}
 	r = s->inbox;
 	s->inbox = r->next;
-	if (r->h.opcode != opcode)
+	if (opcode && r->h.opcode != opcode)
 		fail("expected %s, got %s", opcode_name(opcode),
 		     opcode_name(r->h.opcode));
 	/* the test that takes it checks it */
 	if (!wants_reply(r))
-		count("opcode", opcode, transport_of(s, r), COUNT_OK);
+		count("opcode", r->h.opcode, transport_of(s, r), COUNT_OK);
 	return r;
 }
 
@@ -835,6 +836,8 @@ static const char *fuse_init(struct server *s)
 		.congestion_threshold = 12,
 		.max_write = s->max_write,
 		.max_pages = s->max_write / getpagesize(),
+		.max_stack_depth = s->max_stack_depth,
+		.request_timeout = s->request_timeout,
 	};
 
 	if (s->transport->init_flags & ~offered)
@@ -877,7 +880,10 @@ static const char *fuse_start(struct server *s)
 	s->ino = FILE_INO;
 	s->dev = mount_dev(s->mnt);
 	s->wait_fd = s->fd;
-	return s->manual_init ? NULL : fuse_init(s);
+	if (!s->manual_init)
+		return fuse_init(s);
+	s->manual |= 1ULL << FUSE_INIT;
+	return NULL;
 }
 
 static void cuse_init(struct server *s)
@@ -922,8 +928,10 @@ static const char *cuse_start(struct server *s)
 	if (s->fd < 0)
 		return "no /dev/cuse";
 	s->wait_fd = s->fd;
-	if (s->manual_init)
+	if (s->manual_init) {
+		s->keep = CUSE_INIT;
 		return NULL;
+	}
 	cuse_init(s);
 	return cuse_node(s);
 }
@@ -976,6 +984,27 @@ const char *server_path(struct server *s, const char *name)
 	static char path[PATH_MAX + 128];
 
 	snprintf(path, sizeof(path), "%s/%s", s->mnt, name);
+	return path;
+}
+
+const char *loop_device(void)
+{
+	static char path[32];
+	struct loop_config config = { .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+	int ctl = open("/dev/loop-control", O_RDWR | O_CLOEXEC), loop, n;
+
+	n = ctl < 0 ? -1 : ioctl(ctl, LOOP_CTL_GET_FREE);
+	close(ctl);
+	if (n < 0)
+		return NULL;
+	snprintf(path, sizeof(path), "/dev/loop%d", n);
+	loop = open(path, O_RDWR | O_CLOEXEC);
+	config.fd = open(base, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (loop < 0 || ftruncate(config.fd, 1 << 20) ||
+	    ioctl(loop, LOOP_CONFIGURE, &config))
+		return NULL;
+	close(config.fd);
+	/* it ends with its last user: @loop must outlive the mount's begin */
 	return path;
 }
 

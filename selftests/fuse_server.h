@@ -125,6 +125,8 @@ struct server {
 	uint32_t max_readahead;
 	uint32_t max_stack_depth;
 	uint64_t init_flags;
+	uint16_t request_timeout;	/* of FUSE_REQUEST_TIMEOUT, in seconds */
+	uint32_t max_stack_depth;	/* of FUSE_PASSTHROUGH */
 	bool unrestricted;	/* CUSE_UNRESTRICTED_IOCTL */
 	bool manual_init;	/* the test takes FUSE_INIT or CUSE_INIT */
 	const char *options;	/* of the mount, beside those it must have */
@@ -207,6 +209,7 @@ const char *server_control(struct server *s, const char *name);
 /* Somebody else ends the connection */
 void server_abort(struct server *s);
 
+/* The next that is the test's to take; @opcode 0: any of S->manual */
 struct request *server_take(struct server *s, uint32_t opcode);
 void server_quiet(struct server *s);
 /* Something can be received; without doing it */
@@ -358,6 +361,19 @@ struct request *take_mmap(struct client *c, struct server *s,
 void check_munmap(struct server *s, uint64_t fh, uint64_t nodeid,
 		  uint64_t offset, uint64_t len);
 #define take_munmap(s, ...)	(HERE, check_munmap(s, __VA_ARGS__))
+
+/*
+ * For tests of io_uring itself: a ring, without entries; and one command of
+ * fuse.h, whose payload is what @iov has.  Returns its result, or -EINPROGRESS
+ * if the kernel keeps it.
+ */
+const char *ring_open(struct server *s);
+int ring_cmd(struct server *s, uint32_t op, const struct fuse_uring_cmd_req *req,
+	     const struct iovec *iov, int n);
+void ring_close(struct server *s);
+
+/* A loop device of 1 MiB, for server.source; NULL where there is none */
+const char *loop_device(void);
 
 /* Write a file of proc or sysfs: 0 or -errno */
 int write_text(const char *path, const char *text);

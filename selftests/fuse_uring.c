@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/io_uring.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -246,18 +247,46 @@ static int wait_for_both(struct server *s)
 	return fd;
 }
 
+const char *ring_open(struct server *s)
+{
+	s->ring = new_ring(possible_cpus() * DEPTH);
+	if (!s->ring)
+		return "no io_uring";
+	s->wait_fd = wait_for_both(s);
+	return NULL;
+}
+
+int ring_cmd(struct server *s, uint32_t op, const struct fuse_uring_cmd_req *req,
+	     const struct iovec *iov, int n)
+{
+	struct ring *u = s->ring;
+	struct io_uring_sqe *sqe = new_sqe(u, u);
+	struct pollfd pfd = { .fd = u->fd, .events = POLLIN };
+	int res = -EINPROGRESS;
+
+	*fuse_cmd(s, sqe, op, req->qid) = *req;
+	sqe->addr = (uintptr_t)iov;
+	sqe->len = n;
+	submit(u, 0);
+	if (find_result(u, u, true, &res))
+		return res;
+	/* a worker of the ring tries again what is to be tried again */
+	poll(&pfd, 1, 1000);
+	find_result(u, u, true, &res);
+	return res;
+}
+
 static const char *uring_start(struct server *s, enum payload payload)
 {
 	unsigned int i, queues = possible_cpus(), n = queues * DEPTH;
+	const char *why = ring_open(s);
 	size_t head_size = getpagesize();
-	struct ring *u = new_ring(n);
+	struct ring *u = s->ring;
 	char *payloads, *heads;
 	int err = 0;
 
-	if (!u)
-		return "no io_uring";
-	s->ring = u;
-	s->wait_fd = wait_for_both(s);
+	if (why)
+		return why;
 	u->payload = payload;
 	/* the kernel's least, without FUSE_MAX_PAGES */
 	u->payload_size = 32 * getpagesize();
@@ -311,7 +340,7 @@ static const char *zero_copy_start(struct server *s)
 	return uring_start(s, PAYLOAD_ZERO_COPY);
 }
 
-static void uring_stop(struct server *s)
+void ring_close(struct server *s)
 {
 	struct ring *u = s->ring;
 	int i;
@@ -319,8 +348,10 @@ static void uring_stop(struct server *s)
 	if (!u)
 		return;
 	close(s->wait_fd);
+	s->wait_fd = s->fd;
 	close(u->fd);
-	close(u->file);
+	if (u->file)
+		close(u->file);
 	for (i = 0; i < 3; i++)
 		if (u->sizes[i])
 			munmap(u->maps[i], u->sizes[i]);
@@ -463,7 +494,7 @@ const struct transport uring_transport = {
 	.name = "uring",
 	.init_flags = FUSE_OVER_IO_URING,
 	.start = entry_start,
-	.stop = uring_stop,
+	.stop = ring_close,
 	.receive = uring_receive,
 	.send = uring_send,
 };
@@ -472,7 +503,7 @@ const struct transport uring_pool_transport = {
 	.name = "uring_pool",
 	.init_flags = FUSE_OVER_IO_URING,
 	.start = pool_start,
-	.stop = uring_stop,
+	.stop = ring_close,
 	.receive = uring_receive,
 	.send = uring_send,
 };
@@ -481,7 +512,7 @@ const struct transport uring_zero_copy_transport = {
 	.name = "uring_zero_copy",
 	.init_flags = FUSE_OVER_IO_URING,
 	.start = zero_copy_start,
-	.stop = uring_stop,
+	.stop = ring_close,
 	.receive = uring_receive,
 	.send = uring_send,
 };

@@ -5,7 +5,6 @@
  */
 #define _GNU_SOURCE
 #include "../../kselftest_harness.h"
-#include <linux/loop.h>
 #include <linux/mount.h>
 #include <linux/stat.h>
 #include <stddef.h>
@@ -227,8 +226,6 @@ FIXTURE(block)
 {
 	struct server s;
 	struct client c;
-	int loop;
-	char device[32];
 };
 
 FIXTURE_VARIANT(block)
@@ -240,35 +237,14 @@ FIXTURE_VARIANT_ADD(block, dev) { .transport = &dev_transport };
 FIXTURE_VARIANT_ADD(block, splice) { .transport = &splice_transport };
 FIXTURE_VARIANT_ADD(block, uring) { .transport = &uring_transport };
 
-static const char *loop_setup(int *loop, char *device, size_t size)
-{
-	int control, number, file;
-	char name[64];
-
-	control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	if (control < 0)
-		return "no loop devices";
-	number = ioctl(control, LOOP_CTL_GET_FREE);
-	close(control);
-	snprintf(device, size, "/dev/loop%d", number);
-	snprintf(name, sizeof(name), "%s/block", test_dir());
-	file = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	*loop = open(device, O_RDWR | O_CLOEXEC);
-	if (*loop < 0 || ftruncate(file, 1 << 20) ||
-	    ioctl(*loop, LOOP_SET_FD, file))
-		return "no loop device";
-	close(file);
-	return NULL;
-}
-
 FIXTURE_SETUP(block)
 {
 	const char *why = test_begin();
 
-	if (!why)
-		why = loop_setup(&self->loop, self->device, sizeof(self->device));
 	self->s.transport = variant->transport;
-	self->s.source = self->device;
+	self->s.source = why ? NULL : loop_device();
+	if (!why && !self->s.source)
+		why = "no loop device";
 	self->s.options = "blksize=1024";
 	self->s.nodes = nodes;
 	if (!why)
@@ -297,8 +273,6 @@ FIXTURE_TEARDOWN(block)
 		client_exit(C);
 		server_stop(s);
 	}
-	ioctl(self->loop, LOOP_CLR_FD, 0);
-	close(self->loop);
 	test_end();
 }
 
