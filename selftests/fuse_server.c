@@ -836,7 +836,6 @@ static const char *fuse_init(struct server *s)
 		.congestion_threshold = 12,
 		.max_write = s->max_write,
 		.max_pages = s->max_write / getpagesize(),
-		.max_stack_depth = s->max_stack_depth,
 		.request_timeout = s->request_timeout,
 	};
 

@@ -123,7 +123,6 @@ struct server {
 	const char *device;	/* instead of /dev/fuse */
 	uint32_t max_write;
 	uint32_t max_readahead;
-	uint32_t max_stack_depth;
 	uint64_t init_flags;
 	uint16_t request_timeout;	/* of FUSE_REQUEST_TIMEOUT, in seconds */
 	uint32_t max_stack_depth;	/* of FUSE_PASSTHROUGH */
