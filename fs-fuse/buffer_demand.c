@@ -165,7 +165,8 @@ static unsigned int fuse_fill_window(struct fuse_mapping *m, pgoff_t index)
 		window = min(2 * READ_ONCE(m->ra_window), max);
 	WRITE_ONCE(m->ra_window, max(window, 1));
 
-	return min(m->ra_window, (m->buffer->size >> PAGE_SHIFT) - index);
+	return min_t(u64, m->ra_window,
+		     (m->buffer->size >> PAGE_SHIFT) - index);
 }
 
 static struct fuse_fill *fuse_fill_alloc(struct fuse_mapping *m, pgoff_t index,
