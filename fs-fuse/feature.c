@@ -17,13 +17,6 @@ bool fuse_has_feature(struct fuse_conn *fc, u64 feature)
 	return READ_ONCE(fc->features) & feature;
 }
 
-/* Does the server want to be told that @file does not block? */
-bool fuse_tell_nonblock(struct fuse_conn *fc, struct file *file)
-{
-	return (READ_ONCE(file->f_flags) & O_NONBLOCK) &&
-		fuse_has_feature(fc, FUSE_FEATURE_NONBLOCK);
-}
-
 int fuse_ioctl_enable(struct fuse_conn *fc, void __user *argp)
 {
 	struct fuse_enable arg;
