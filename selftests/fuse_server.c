@@ -1377,6 +1377,16 @@ void client_exec(struct client *c)
 		fail("exec failed");
 }
 
+/* What it had not received any more, and what of it we have not */
+static void client_drain(const int sock[2])
+{
+	static struct client_cmd rest;
+
+	while (recv(sock[0], &rest, sizeof(rest), MSG_DONTWAIT) > 0 ||
+	       recv(sock[1], &rest, sizeof(rest), MSG_DONTWAIT) > 0)
+		;
+}
+
 int client_gone(struct client *c)
 {
 	int64_t start = now_ms();
@@ -1389,8 +1399,10 @@ int client_gone(struct client *c)
 	close(c->pidfd);
 	c->pidfd = -1;
 	for (i = 0; i < CLIENT_MAX; i++)
-		if (socks[i][0] == c->sock)
+		if (socks[i][0] == c->sock) {
+			client_drain(socks[i]);
 			sock_used[i] = false;
+		}
 	return now_ms() - start;
 }
 
