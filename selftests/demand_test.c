@@ -27,12 +27,7 @@ FUSE_TRANSPORTS_FIXTURE(demand, FUSE_FEATURE_BUFFERS);
 
 static int demand_open(struct server *s, uint64_t size, uint32_t flags)
 {
-	struct fuse_buffer_open arg = {
-		.nodeid = BUF(1), .size = size, .flags = flags,
-	};
-	int fd = ioctl(s->fd, FUSE_DEV_IOC_BUFFER_OPEN, &arg);
-
-	return fd < 0 ? -errno : fd;
+	return buffer_open_flags(s, BUF(1), size, flags);
 }
 
 /* The client touches a page; that sends a FUSE_READ of @pages from there */

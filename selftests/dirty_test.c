@@ -26,13 +26,7 @@ FUSE_TRANSPORTS_FIXTURE(dirty, FUSE_FEATURE_BUFFERS);
 
 static int logged_open(struct server *s, uint64_t size)
 {
-	struct fuse_buffer_open arg = {
-		.nodeid = BUF(1), .size = size,
-		.flags = size ? FUSE_BUFFER_LOG : 0,
-	};
-	int fd = ioctl(s->fd, FUSE_DEV_IOC_BUFFER_OPEN, &arg);
-
-	return fd < 0 ? -errno : fd;
+	return buffer_open_flags(s, BUF(1), size, size ? FUSE_BUFFER_LOG : 0);
 }
 
 /* What a query says, a bit for each page */

@@ -1169,15 +1169,21 @@ int server_enable(struct server *s, uint64_t features)
 	return counted_ioctl(s->fd, FUSE_DEV_IOC_ENABLE, &arg);
 }
 
-int buffer_open(struct server *s, uint64_t nodeid, uint64_t size)
+int buffer_open_flags(struct server *s, uint64_t nodeid, uint64_t size,
+		      uint32_t flags)
 {
 	struct fuse_buffer_open arg = {
 		.nodeid = nodeid,
 		.size = size,
-		.flags = O_CLOEXEC,
+		.flags = O_CLOEXEC | flags,
 	};
 
 	return counted_ioctl(s->fd, FUSE_DEV_IOC_BUFFER_OPEN, &arg);
+}
+
+int buffer_open(struct server *s, uint64_t nodeid, uint64_t size)
+{
+	return buffer_open_flags(s, nodeid, size, 0);
 }
 
 int buffer_bind(struct server *s, uint64_t fh, uint64_t start, uint64_t len,

@@ -275,6 +275,8 @@ const char *cuse_node(struct server *s);
 int counted_ioctl(int fd, unsigned long cmd, const void *arg);
 int server_enable(struct server *s, uint64_t features);
 int buffer_open(struct server *s, uint64_t nodeid, uint64_t size);
+int buffer_open_flags(struct server *s, uint64_t nodeid, uint64_t size,
+		      uint32_t flags);
 int buffer_bind(struct server *s, uint64_t fh, uint64_t start, uint64_t len,
 		uint64_t nodeid, uint64_t offset, uint64_t size);
 int buffer_unbind(struct server *s, uint64_t fh, uint64_t start, uint64_t len);

@@ -1,36 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What only file systems on block devices have: BMAP and DESTROY */
 #include <linux/fs.h>
-#include <linux/loop.h>
 #include <sys/ioctl.h>
 #include "../../kselftest_harness.h"
 #include "fuse_fixture.h"
 #include "op_call.h"
-
-/* A loop device, which goes with its last user; NULL: there is none */
-static const char *block_device(void)
-{
-	static char path[32];
-	struct loop_config config = {
-		.info.lo_flags = LO_FLAGS_AUTOCLEAR,
-	};
-	char image[64];
-	int ctl, loop;
-
-	snprintf(image, sizeof(image), "%s/image", test_dir());
-	config.fd = open(image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	ctl = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	if (ctl < 0 || config.fd < 0 || ftruncate(config.fd, 1 << 20))
-		return NULL;
-	snprintf(path, sizeof(path), "/dev/loop%d", ioctl(ctl, LOOP_CTL_GET_FREE));
-	close(ctl);
-	loop = open(path, O_RDWR | O_CLOEXEC);
-	if (loop < 0 || ioctl(loop, LOOP_CONFIGURE, &config))
-		return NULL;
-	close(config.fd);
-	/* the loop's own stays open, for the mount to come */
-	return path;
-}
 
 FIXTURE(fuseblk)
 {
@@ -49,7 +23,7 @@ static const char *start(struct server *s, struct client *c,
 	const char *why = test_begin();
 
 	if (!why) {
-		s->source = block_device();
+		s->source = loop_device();
 		why = s->source ? NULL : "no loop device";
 	}
 	s->transport = transport;

@@ -927,15 +927,6 @@ FUSE_TEST(splice, aborted_while_moving)
 		ASSERT_LT(0, read(T->p[0], before, sizeof(before)));
 }
 
-static int demand_open(struct server *s, uint64_t nodeid, uint64_t size)
-{
-	struct fuse_buffer_open arg = {
-		.nodeid = nodeid, .size = size, .flags = FUSE_BUFFER_DEMAND,
-	};
-
-	return ioctl(s->fd, FUSE_DEV_IOC_BUFFER_OPEN, &arg);
-}
-
 /* A page that is refused on the way ends it; those before it are there */
 FUSE_TEST(splice, error_in_the_middle)
 {
@@ -945,7 +936,7 @@ FUSE_TEST(splice, error_in_the_middle)
 		SKIP(return, "a file has no ceiling");
 	ASSERT_EQ(0, set_sysctl("/proc/sys/fs/fuse/max_buffer_pages",
 				PAGES + 2));
-	fd = demand_open(S, BUF(2), 64 * P);
+	fd = buffer_open_flags(S, BUF(2), 64 * P, FUSE_BUFFER_DEMAND);
 	ASSERT_LE(0, fd);
 	T->nodeid = BUF(2);
 	put_header(T, 0, 4 * P);
@@ -956,7 +947,7 @@ FUSE_TEST(splice, error_in_the_middle)
 	EXPECT_EQ(2, MOVED());
 	close(fd);
 	/* what it had is given back */
-	fd = demand_open(S, BUF(2), 64 * P);
+	fd = buffer_open_flags(S, BUF(2), 64 * P, FUSE_BUFFER_DEMAND);
 	ASSERT_EQ(0, store_pages(T, O, 0, 2 * P));
 	close(fd);
 }
