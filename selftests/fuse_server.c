@@ -681,6 +681,9 @@ static void serve_one(struct server *s, uint32_t opcode)
 			return;
 		}
 	}
+	/* the device is read first, but a request precedes what interrupts it */
+	while (op == FUSE_INTERRUPT && ring_has(s, r->interrupt.unique))
+		serve_one(s, opcode);
 	account(s, r);
 	if (wanted || !wants_reply(r)) {
 		for (tail = &s->inbox; *tail; tail = &(*tail)->next)

@@ -372,6 +372,8 @@ const char *ring_open(struct server *s);
 int ring_cmd(struct server *s, uint32_t op, const struct fuse_uring_cmd_req *req,
 	     const struct iovec *iov, int n);
 void ring_close(struct server *s);
+/* The request @unique is there to be received */
+bool ring_has(struct server *s, uint64_t unique);
 
 /* A loop device of 1 MiB, for server.source; NULL where there is none */
 const char *loop_device(void);

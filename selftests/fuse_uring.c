@@ -447,6 +447,25 @@ static ssize_t uring_receive(struct server *s, void *buf, size_t size,
 	return -EAGAIN;
 }
 
+bool ring_has(struct server *s, uint64_t unique)
+{
+	struct ring *u = s->ring;
+	unsigned int i, tail;
+
+	if (!u)
+		return false;
+	tail = __atomic_load_n(u->cq_tail, __ATOMIC_ACQUIRE);
+	for (i = *u->cq_head; i != tail; i++) {
+		struct io_uring_cqe *cqe = u->cqes + (i & u->cq_mask);
+		struct ring_entry *e = (void *)(uintptr_t)cqe->user_data;
+
+		if (e && cqe->res >= 0 &&
+		    ((struct fuse_in_header *)e->head->in_out)->unique == unique)
+			return true;
+	}
+	return false;
+}
+
 static int uring_send(struct server *s, struct request *r,
 		      const struct iovec *iov, int n)
 {
