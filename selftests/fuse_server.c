@@ -441,7 +441,8 @@ int server_reply_bad(struct server *s, struct request *r, enum bad_reply how,
 		len = 0;
 		break;
 	case BAD_UNIQUE:
-		h.unique ^= 1ULL << 40;
+		/* by the device, the lowest bit is for replies to interrupts */
+		h.unique ^= r->from ? 1 : 1ULL << 40;
 		want = -ENOENT;
 		break;
 	case BAD_REPLIES:
@@ -450,10 +451,10 @@ int server_reply_bad(struct server *s, struct request *r, enum bad_reply how,
 	err = reply_header(s, r, &h, more, len);
 	free(more);
 	if (r->from) {
-		/* nothing is told to the server, all to the client */
+		/* nothing is told to the server */
 		if (err)
 			fail("bad reply %d: %s", how, strerror(-err));
-		return want;
+		return -EIO;
 	}
 	if (err != want)
 		fail("bad reply %d: %s", how, strerror(-err));

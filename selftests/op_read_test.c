@@ -82,7 +82,7 @@ static int64_t refuse(struct server *s, struct client *c, enum bad_reply how)
 			continue;
 		r = take(s, FUSE_READ);
 		if (how == BAD_REPLIES)
-			reply_error(s, r, -EIO);
+			reply_error(s, r, -EACCES);
 		else
 			reply_bad(s, r, how, page, PAGE);
 	}
@@ -107,7 +107,7 @@ FUSE_TEST(read, cached)
 		ASSERT_EQ(-EIO, refuse(S, C, how));
 	}
 	start_read(S, C, fd);
-	ASSERT_EQ(-EIO, refuse(S, C, BAD_REPLIES));
+	ASSERT_EQ(-EACCES, refuse(S, C, BAD_REPLIES));
 
 	start_read(S, C, fd);
 	r = op_take(S, C, FUSE_READ, 0, sizeof(r->read));
