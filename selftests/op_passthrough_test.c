@@ -84,7 +84,11 @@ FUSE_TEST(passthrough, content)
 	ASSERT_EQ(8, pread(file, data, 10, SIZE));
 	ASSERT_EQ(0, memcmp("\0\0\0\0\0new", data, 8));
 
-	/* splice(2), out of it and into it */
+	/*
+	 * splice(2) out of it.  Not into it: that takes the lock of the pipe under
+	 * that of the file, which splice(2) to any other file of FUSE takes the
+	 * other way round; mainline can deadlock there, and lockdep says so.
+	 */
 	ASSERT_EQ(0, sys(C, SYS_pipe2, ARG(0), 0));
 	ends = out(C, ARG(0));
 	from = ends[0];
@@ -94,11 +98,6 @@ FUSE_TEST(passthrough, content)
 	ASSERT_EQ(3, sys(C, SYS_lseek, fd, 0, SEEK_CUR));
 	ASSERT_EQ(3, sys(C, SYS_read, from, ARG(0), 3));
 	ASSERT_EQ(0, memcmp("bbb", out(C, ARG(0)), 3));
-	ASSERT_EQ(3, sys(C, SYS_write, to, str(C, "spl"), 3));
-	ASSERT_EQ(3, sys(C, SYS_splice, from, 0, fd, 0, 3, 0));
-	ASSERT_EQ(6, sys(C, SYS_lseek, fd, 0, SEEK_CUR));
-	ASSERT_EQ(4, pread(file, data, 4, 3));
-	ASSERT_EQ(0, memcmp("splb", data, 4));
 
 	/* mmap(2) */
 	addr = call(C, CLIENT_MMAP, 0, PAGE, RW, MAP_SHARED, fd, PAGE);
