@@ -18,7 +18,7 @@ demo: ## v4l2-ctl streams from a CUSE camera, a tone is played by mmap: build/de
 test: ## all tests on both test kernels; T='*glob*', BASE_ONLY=1, LINT=1
 	@scripts/deps && T='$(T)' scripts/test
 
-kernel: ## build a test kernel; F=lockdep (default), kasan or base
+kernel: ## build a test kernel; F=lockdep (default), kasan, base or gcov
 	@$(kernel)
 
 shell: ## a prompt in the VM; F= as above, FILES='host files'
