@@ -26,7 +26,7 @@ endif
 
 TEST_GEN_PROGS += $(BUFFER_TESTS)
 
-LOCAL_HDRS += fuse_server.h fuse_client.h fuse_layout.h fuse_counts.h fuse_fixture.h fuse_ops.h op_call.h
+LOCAL_HDRS += fuse_server.h fuse_client.h fuse_layout.h fuse_counts.h fuse_fixture.h fuse_ops.h op_call.h fuse_faults.h
 
 include ../../lib.mk
 

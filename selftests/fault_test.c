@@ -3,23 +3,19 @@
  * Every allocation of the calls on FUSE buffers fails once, the client's and
  * the server's: errors are what is documented, nothing is left behind, and no
  * FUSE_MUNMAP is lost.
- *
- * Needs CONFIG_FAULT_INJECTION with FAILSLAB or FAIL_PAGE_ALLOC.
  */
 #define _GNU_SOURCE
 #include "../../kselftest_harness.h"
 #include "fuse_fixture.h"
+#include "fuse_faults.h"
 
 #define P	(self->page)
-
-#define FAULTS_MAX	200
 
 FIXTURE(buffer_fault)
 {
 	struct server s;
 	struct client c;
 	uint64_t page;
-	int nth;
 	int file;
 };
 
@@ -31,20 +27,6 @@ FIXTURE_VARIANT(buffer_fault)
 FIXTURE_VARIANT_ADD(buffer_fault, fuse) { .type = SERVER_FUSE };
 FIXTURE_VARIANT_ADD(buffer_fault, cuse) { .type = SERVER_CUSE };
 
-static const char *inject_slab(void)
-{
-	/* what fails are calls that may sleep, as all of these may */
-	if (write_text("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") &&
-	    write_text("/sys/kernel/debug/failslab/cache-filter", "N"))
-		return "no failslab";
-	write_text("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
-	write_text("/sys/kernel/debug/fail_page_alloc/min-order", "0");
-	/* no stacks of faults that are wanted */
-	write_text("/sys/kernel/debug/failslab/verbose", "0");
-	write_text("/sys/kernel/debug/fail_page_alloc/verbose", "0");
-	return NULL;
-}
-
 FIXTURE_SETUP(buffer_fault)
 {
 	const char *why;
@@ -52,14 +34,10 @@ FIXTURE_SETUP(buffer_fault)
 	P = getpagesize();
 	S->type = variant->type;
 	why = fixture_start(S, C, FUSE_FEATURE_BUFFERS, "fuse_client");
-	if (!why && call(C, CLIENT_FAULTS) < 0)
-		why = "kernel without fault injection";
 	if (!why)
-		why = inject_slab();
+		why = faults_try(C);
 	if (why)
 		SKIP(return, "%s", why);
-	self->nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, self->nth);
 	self->file = client_open(C, S, O_RDWR);
 	ASSERT_LE(0, self->file);
 }
@@ -69,65 +47,9 @@ FIXTURE_TEARDOWN(buffer_fault)
 	fixture_stop(S, C, _metadata->exit_code == KSFT_FAIL);
 }
 
-/*
- * Do something of the server's with its n-th chance to fail taken, for all n
- * until it has no such chance any more:
- *
- *	while (next_fault(&f)) {
- *		arm(&f);
- *		err = something();
- *		disarm(&f);
- *	}
- */
-struct faults {
-	int fd;
-	int n;
-	int hits;
-	bool last;
-};
-
-static void write_nth(struct faults *f, int n)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%d", n);
-
-	if (pwrite(f->fd, text, len, 0) != len)
-		fail("fail-nth");
-}
-
-static void arm(struct faults *f)
-{
-	write_nth(f, f->n);
-}
-
-static void disarm(struct faults *f)
-{
-	char text[16] = "";
-
-	if (pread(f->fd, text, sizeof(text) - 1, 0) <= 0)
-		fail("fail-nth");
-	write_nth(f, 0);
-	if (atoi(text))
-		f->last = true;
-	else
-		f->hits++;
-}
-
-static bool next_fault(struct faults *f)
-{
-	if (++f->n > FAULTS_MAX)
-		fail("there is no end of faults");
-	return !f->last;
-}
-
-static bool no_memory(int err)
-{
-	return err == -ENOMEM || err == -ENFILE;
-}
-
 FUSE_TEST(buffer_fault, open)
 {
-	struct faults f = { .fd = self->nth };
+	struct faults f = { };
 	int fd;
 
 	while (next_fault(&f)) {
@@ -144,7 +66,7 @@ FUSE_TEST(buffer_fault, open)
 
 FUSE_TEST(buffer_fault, bind)
 {
-	struct faults f = { .fd = self->nth };
+	struct faults f = { };
 	int err;
 
 	while (next_fault(&f)) {
@@ -162,7 +84,7 @@ FUSE_TEST(buffer_fault, store)
 {
 	int fd = buffer_open(S, BUF(1), 4 * P), err;
 	char *data = malloc(4 * P), *seen = malloc(4 * P);
-	struct faults f = { .fd = self->nth };
+	struct faults f = { };
 	uint64_t present;
 
 	ASSERT_LE(0, fd);
@@ -186,7 +108,7 @@ FUSE_TEST(buffer_fault, store)
 FUSE_TEST(buffer_fault, pwrite)
 {
 	int fd = buffer_open(S, BUF(1), 4 * P);
-	struct faults f = { .fd = self->nth };
+	struct faults f = { };
 	char *data = calloc(4, P);
 	ssize_t len;
 
@@ -204,7 +126,7 @@ FUSE_TEST(buffer_fault, pwrite)
 FUSE_TEST(buffer_fault, retrieve)
 {
 	int fd = buffer_open(S, BUF(1), 4 * P), err;
-	struct faults f = { .fd = self->nth };
+	struct faults f = { };
 	struct request *r;
 
 	ASSERT_LE(0, fd);
@@ -226,7 +148,7 @@ FUSE_TEST(buffer_fault, retrieve)
 FUSE_TEST(buffer_fault, reply_to_mmap)
 {
 	struct fuse_mmap_out out = { .nodeid = BUF(1), .size = P };
-	struct faults f = { .fd = self->nth };
+	struct faults f = { };
 	struct request *r;
 	int64_t p;
 	int err;

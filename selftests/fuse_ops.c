@@ -58,7 +58,7 @@ static void good_reply(struct server *s, struct request *r, const struct op *op)
 	free(r);
 }
 
-static void ends_with(struct client *c, const struct op *op, int64_t expected)
+static int64_t outcome(struct client *c, const struct op *op)
 {
 	int64_t ret = call_end(c);
 
@@ -66,7 +66,12 @@ static void ends_with(struct client *c, const struct op *op, int64_t expected)
 		call(c, CLIENT_CLOSE, ret);
 		ret = 0;
 	}
-	CHECK(expected, ret);
+	return ret;
+}
+
+static void ends_with(struct client *c, const struct op *op, int64_t expected)
+{
+	CHECK(expected, outcome(c, op));
 }
 
 void op_success(struct client *c, struct server *s, const struct op *op)
@@ -187,6 +192,31 @@ void op_killed(struct client *c, struct server *s, const struct op *op)
 	/* of what the caller does before it dies */
 	while (s->inbox && s->inbox->h.opcode == FUSE_INTERRUPT)
 		free(take(s, FUSE_INTERRUPT));
+	op_success(c, s, op);
+}
+
+void op_faults(struct client *c, struct server *s, const struct op *op)
+{
+	bool last = false;
+	int64_t ret;
+	int n;
+
+	s->keep = op->opcode;
+	for (n = 1; !last; n++) {
+		if (n > FAULTS_MAX)
+			fail("there is no end of faults");
+		c->fail_nth = n;
+		op->start(c, s);
+		while (!serve_until(c->sock, 1))
+			if (s->inbox)
+				good_reply(s, take(s, op->opcode), op);
+		ret = outcome(c, op);
+		last = c->answer.fail_nth;
+		if (!no_memory(ret))
+			CHECK(op->ret, ret);
+	}
+	s->keep = 0;
+	CHECK(true, n > 2);
 	op_success(c, s, op);
 }
 

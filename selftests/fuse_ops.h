@@ -24,6 +24,7 @@
 #ifndef FUSE_OPS_H
 #define FUSE_OPS_H
 
+#include "fuse_faults.h"
 #include "fuse_server.h"
 
 enum op_enosys {
@@ -64,6 +65,8 @@ void op_enosys(struct client *c, struct server *s, const struct op *op);
 void op_malformed(struct client *c, struct server *s, const struct op *op);
 void op_interrupted(struct client *c, struct server *s, const struct op *op);
 void op_killed(struct client *c, struct server *s, const struct op *op);
+/* Each allocation of the caller's fails once; after faults_try() */
+void op_faults(struct client *c, struct server *s, const struct op *op);
 
 typedef void op_setup(struct client *c, struct server *s);
 void op_each(struct client *c, struct server *s, const struct op *ops, size_t n,
@@ -97,5 +100,16 @@ OP_TEST(fixture, enosys, ops, setup)					\
 OP_TEST(fixture, malformed, ops, setup)					\
 OP_TEST(fixture, interrupted, ops, setup)				\
 OP_TEST(fixture, killed, ops, setup)
+
+/* For a fixture of its own: it does not matter how requests travel */
+#define OP_FAULTS_TEST(fixture, ops, setup)				\
+FUSE_TEST(fixture, faults)						\
+{									\
+	const char *why = faults_try(C);				\
+									\
+	if (why)							\
+		SKIP(return, "%s", why);				\
+	op_each(C, S, ops, ARRAY_SIZE(ops), setup, op_faults);		\
+}
 
 #endif /* FUSE_OPS_H */

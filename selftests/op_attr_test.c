@@ -342,6 +342,10 @@ FUSE_OP_FIXTURE(attr, .nodes = nodes);
 
 OP_TESTS(attr, ops, open_file)
 
+FUSE_DEV_FIXTURE(attr_faults, .nodes = nodes);
+
+OP_FAULTS_TEST(attr_faults, ops, open_file)
+
 FUSE_DEV_FIXTURE(getattr, .nodes = nodes);
 
 #define ANSWER(s, opcode, data) answer(s, opcode, &(data), sizeof(data))

@@ -106,6 +106,10 @@ FUSE_OP_FIXTURE(create, .nodes = nodes);
 
 OP_TESTS(create, ops, set_umask)
 
+FUSE_DEV_FIXTURE(create_faults, .nodes = nodes);
+
+OP_FAULTS_TEST(create_faults, ops, set_umask)
+
 FUSE_DEV_FIXTURE(created, .nodes = nodes);
 
 /* The file that is open is the one that was created, with the handle it got */

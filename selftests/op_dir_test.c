@@ -52,8 +52,12 @@ static void check_opendir(const struct request *r)
 
 static void start_readdir(struct client *c, struct server *s)
 {
+	uint32_t fail_nth = c->fail_nth;
+
 	(void)s;
+	c->fail_nth = 0;
 	CHECK(0, sys(c, SYS_lseek, fd, 0, SEEK_SET));
+	c->fail_nth = fail_nth;
 	sys_start(c, SYS_getdents64, fd, ARG(0), 4096);
 }
 
@@ -188,6 +192,10 @@ FUSE_OP_FIXTURE(dir, .nodes = nodes);
 
 OP_TESTS(dir, ops, setup)
 
+FUSE_DEV_FIXTURE(dir_faults, .nodes = nodes);
+
+OP_FAULTS_TEST(dir_faults, ops, setup)
+
 /* Nobody waits for RELEASEDIR */
 FUSE_TEST(dir, releasedir)
 {
@@ -214,6 +222,11 @@ FUSE_TEST(dir, releasedir)
 FUSE_OP_FIXTURE(dirplus, .nodes = nodes, .init_flags = FUSE_DO_READDIRPLUS);
 
 OP_TESTS(dirplus, plus_ops, setup)
+
+FUSE_DEV_FIXTURE(dirplus_faults, .nodes = nodes,
+		 .init_flags = FUSE_DO_READDIRPLUS);
+
+OP_FAULTS_TEST(dirplus_faults, plus_ops, setup)
 
 FUSE_DEV_FIXTURE(readdir, .nodes = nodes);
 

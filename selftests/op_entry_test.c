@@ -281,6 +281,10 @@ FUSE_OP_FIXTURE(entry, .nodes = nodes);
 
 OP_TESTS(entry, ops, set_umask)
 
+FUSE_DEV_FIXTURE(entry_faults, .nodes = nodes);
+
+OP_FAULTS_TEST(entry_faults, ops, set_umask)
+
 FUSE_DEV_FIXTURE(dentry, .nodes = nodes);
 
 /* stat(2) of "new", for which LOOKUP is answered with @out */

@@ -205,6 +205,10 @@ FUSE_OP_FIXTURE(xattr);
 
 OP_TESTS(xattr, ops, NULL)
 
+FUSE_DEV_FIXTURE(xattr_faults);
+
+OP_FAULTS_TEST(xattr_faults, ops, NULL)
+
 static const struct op ext_op[] = {
 	{
 		.name = "FUSE_SETXATTR with FUSE_SETXATTR_EXT",
@@ -614,6 +618,10 @@ static void open_file(struct client *c, struct server *s)
 FUSE_OP_FIXTURE(flags, .nodes = nodes);
 
 OP_TESTS(flags, flag_ops, open_file)
+
+FUSE_DEV_FIXTURE(flags_faults, .nodes = nodes);
+
+OP_FAULTS_TEST(flags_faults, flag_ops, open_file)
 
 FUSE_TEST(attributes, getflags)
 {
