@@ -634,6 +634,8 @@ FUSE_TEST(demand, exec_while_a_thread_waits)
 	struct request *r;
 
 	ASSERT_LT(0, p);
+	/* it may come before the answer to this */
+	S->manual = 1ULL << FUSE_READ;
 	ASSERT_EQ(0, call(C, CLIENT_TOUCHER, p));
 	r = take(S, FUSE_READ);
 	client_exec(C);
