@@ -23,7 +23,7 @@ FUSE_FIXTURE(enable, NEEDS_SERIES);
 
 static int enable(struct server *s, struct fuse_enable *arg)
 {
-	return ioctl(s->fd, FUSE_DEV_IOC_ENABLE, arg) ? -errno : 0;
+	return counted_ioctl(s->fd, FUSE_DEV_IOC_ENABLE, arg);
 }
 
 FUSE_TEST(enable, features_add_up)

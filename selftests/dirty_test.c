@@ -37,9 +37,10 @@ static uint64_t dirty(int fd, uint64_t *since)
 		.since = *since, .ranges = (uintptr_t)ranges, .count = 64,
 	};
 	uint64_t page = getpagesize(), bits = 0, i, j;
+	int err = counted_ioctl(fd, FUSE_BUFFER_IOC_DIRTY, &arg);
 
-	if (ioctl(fd, FUSE_BUFFER_IOC_DIRTY, &arg))
-		fail("FUSE_BUFFER_IOC_DIRTY: %s", strerror(errno));
+	if (err)
+		fail("FUSE_BUFFER_IOC_DIRTY: %s", strerror(-err));
 	if (arg.since < *since)
 		fail("@since went back");
 	for (i = 0; i < arg.count; i++)
@@ -439,8 +440,7 @@ FUSE_TEST(dirty, bad_vector)
 	buf = logged_open(S, 0);
 	ASSERT_LE(0, buf);
 	ASSERT_EQ(1, call(C, CLIENT_FILL, p + 2 * P, 1, 'x'));
-	EXPECT_EQ(-1, ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &arg));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-EFAULT, counted_ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &arg));
 	EXPECT_EQ(PAGE_BIT(2), dirty(buf, &since));
 	EXPECT_EQ(0, dirty(buf, &since));
 }
@@ -579,28 +579,22 @@ FUSE_TEST(dirty, errors)
 
 	plain = buffer_open(S, BUF(2), P);
 	ASSERT_LE(0, plain);
-	EXPECT_EQ(-1, ioctl(plain, FUSE_BUFFER_IOC_DIRTY, &arg));
-	EXPECT_EQ(EOPNOTSUPP, errno);
+	EXPECT_EQ(-EOPNOTSUPP, counted_ioctl(plain, FUSE_BUFFER_IOC_DIRTY, &arg));
 	buf = logged_open(S, SIZE);
 	ASSERT_LE(0, buf);
 	bad = arg;
 	bad.count = 0;
-	EXPECT_EQ(-1, ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &bad));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-EINVAL, counted_ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &bad));
 	bad = arg;
 	bad.count = 65537;
-	EXPECT_EQ(-1, ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &bad));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-EINVAL, counted_ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &bad));
 	bad = arg;
 	bad.padding = 1;
-	EXPECT_EQ(-1, ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &bad));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-EINVAL, counted_ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &bad));
 	bad = arg;
 	bad.since = 1;
-	EXPECT_EQ(-1, ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &bad));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, ioctl(buf, FUSE_BUFFER_IOC_DIRTY, NULL));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-EINVAL, counted_ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &bad));
+	EXPECT_EQ(-EFAULT, counted_ioctl(buf, FUSE_BUFFER_IOC_DIRTY, NULL));
 	EXPECT_EQ(-1, ioctl(buf, FUSE_DEV_IOC_ENABLE, NULL));
 	EXPECT_EQ(ENOTTY, errno);
 	EXPECT_EQ(0, ioctl(buf, FUSE_BUFFER_IOC_DIRTY, &arg));
