@@ -63,7 +63,7 @@ enum job { MMAPS, MUNMAPS, WAITING, INTERRUPTS, LAST_LEN, STORE, STORE_BIG,
 	   RETRIEVE_NONE, INVAL, OPEN, MAP, BIND, UNBIND, OWN_RETRIEVE,
 	   NONBLOCK, POLL_NONBLOCK, CLIENT_WROTE, FILLS, LARGEST_FILL, FILL_RESULT,
 	   DIRTY, DIRTY_STEPS, DIRTY_NONE, DIRTY_WAIT, DIRTY_ERROR,
-	   RETRIEVE_DIRTY, STORE_FD, STORE_PIPE, STORE_FD_ERROR };
+	   STORE_DEMAND, RETRIEVE_DIRTY, STORE_FD, STORE_PIPE, STORE_FD_ERROR };
 
 static struct fuse_buffers *fb;
 static struct fuse_session *session;
@@ -512,6 +512,8 @@ static int do_job(enum job job)
 		return fuse_buffers_storev(fb, NODE(1), 2 * PAGE - 3, iov, 3);
 	case STORE_BIG:
 		return fuse_buffers_store(fb, NODE(2), 0, big, BIG);
+	case STORE_DEMAND:
+		return fuse_buffers_store(fb, NODE(5), PAGE, "store", 5);
 	case RETRIEVE:
 		return retrieve();
 	case RETRIEVE_ASYNC:
@@ -965,7 +967,19 @@ static void client(int fd)
 	       job(fd, MUNMAPS) == 4, "munmap_last");
 }
 
-static void run(bool cuse, bool mt)
+/* Of a server that has no fill operation */
+static void client_no_fill(int fd)
+{
+	char *demand = map(fd, DEMAND_PAGES * PAGE, AT_DEMAND);
+
+	signal(SIGBUS, on_sigbus);
+	RESULT(demand != MAP_FAILED && peek(demand, 0, 0) == -1 &&
+	       job(fd, FILLS) == 0, "fill");
+	signal(SIGBUS, SIG_DFL);
+	RESULT(!job(fd, STORE_DEMAND) && demand[PAGE] == 's', "store");
+}
+
+static void run(const char *name, bool cuse, bool mt, void (*client)(int fd))
 {
 	char dir[] = "/tmp/fuse_buffers.XXXXXX", path[64];
 	int fd = -1, status, i;
@@ -973,7 +987,7 @@ static void run(bool cuse, bool mt)
 
 	is_cuse = cuse;
 	is_mt = mt;
-	variant = cuse ? mt ? "cuse_mt" : "cuse" : mt ? "fuse_mt" : "fuse";
+	variant = name;
 	if (!mkdtemp(dir)) {
 		RESULT(false, "mkdtemp");
 		return;
@@ -1017,6 +1031,7 @@ static bool supported(void)
 
 int main(void)
 {
+	struct fuse_buffer_ops no_fill = buffer_ops;
 	int i;
 
 	if (!supported()) {
@@ -1034,8 +1049,15 @@ int main(void)
 	}
 
 	printf("TAP version 13\n");
-	for (i = 0; i < 4; i++)
-		run(i & 1, i & 2);
+	run("fuse", false, false, client);
+	run("cuse", true, false, client);
+	run("fuse_mt", false, true, client);
+	run("cuse_mt", true, true, client);
+
+	fuse_buffers_free(fb);
+	no_fill.fill = NULL;
+	fb = fuse_buffers_new(&no_fill, &fb);
+	run("no_fill", false, false, client_no_fill);
 	printf("1..%d\n", number);
 	fuse_buffers_free(fb);
 	return bad ? 1 : 0;
