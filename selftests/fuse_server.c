@@ -136,6 +136,10 @@ void fail(const char *fmt, ...)
 		fputc('\n', stderr);
 	}
 	restore_sysctls();
+	/* nobody else will answer what the end of the mount sends */
+	for (s = servers, servers = NULL; s; s = s->next)
+		if (s->transport->connect)
+			s->transport->stop(s);
 	abort();
 }
 
@@ -692,7 +696,7 @@ static void serve_one(struct server *s, uint32_t opcode)
 		*tail = r;
 		return;
 	}
-	if (!housekeeping(s, r))
+	if (!(s->serve && s->serve(s, r)) && !housekeeping(s, r))
 		fail("unexpected %s", opcode_name(op));
 	free(r);
 }
@@ -865,24 +869,34 @@ static unsigned int mount_dev(const char *mnt)
 	return dev;
 }
 
-static const char *fuse_start(struct server *s)
+static const char *dev_connect(struct server *s)
 {
 	char opts[256];
 
 	s->fd = open(s->device ?: "/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (s->fd < 0)
 		return "no /dev/fuse";
-	mkdir(s->mnt, 0755);
 	snprintf(opts, sizeof(opts),
 		 "fd=%d,rootmode=40000,user_id=%u,group_id=%u%s%s", s->fd,
 		 getuid(), getgid(), s->options ? "," : "", s->options ?: "");
 	if (mount(s->source ?: "fuse", s->mnt, s->source ? "fuseblk" : "fuse",
 		  MS_NOSUID | MS_NODEV, opts))
 		return "cannot mount fuse";
+	s->wait_fd = s->fd;
+	return NULL;
+}
+
+static const char *fuse_start(struct server *s)
+{
+	const char *why;
+
+	mkdir(s->mnt, 0755);
+	why = s->transport->connect ? s->transport->connect(s) : dev_connect(s);
+	if (why)
+		return why;
 	snprintf(s->path, sizeof(s->path), "%s/file", s->mnt);
 	s->ino = FILE_INO;
 	s->dev = mount_dev(s->mnt);
-	s->wait_fd = s->fd;
 	if (!s->manual_init)
 		return fuse_init(s);
 	s->manual |= 1ULL << FUSE_INIT;

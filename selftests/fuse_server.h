@@ -77,6 +77,8 @@ struct server;
 struct transport {
 	const char *name;
 	uint64_t init_flags;	/* to be negotiated */
+	/* mount; a reason to skip, or NULL.  The default: fd=, of the device */
+	const char *(*connect)(struct server *s);
 	/* after FUSE_INIT: a reason to skip, or NULL */
 	const char *(*start)(struct server *s);
 	void (*stop)(struct server *s);
@@ -129,7 +131,7 @@ struct server {
 	bool unrestricted;	/* CUSE_UNRESTRICTED_IOCTL */
 	bool manual_init;	/* the test takes FUSE_INIT or CUSE_INIT */
 	const char *options;	/* of the mount, beside those it must have */
-	const char *source;	/* a block device: fuseblk */
+	const char *source;	/* a block device: fuseblk; or a virtiofs tag */
 	const struct server_node *nodes;	/* to one without a name */
 
 	/* to be changed at any time */
@@ -137,6 +139,8 @@ struct server {
 	uint64_t manual;	/* opcodes (1 << nr) that the test takes */
 	uint32_t keep;		/* one more of them, of any number */
 	bool io;		/* serve FUSE_READ and FUSE_WRITE */
+	/* serve what the test does not take; false: it is not of that kind */
+	bool (*serve)(struct server *s, struct request *r);
 	bool deaf;		/* receive nothing outside of take() */
 
 	/* results */
