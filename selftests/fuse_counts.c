@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <linux/fuse_buffer.h>
+#include <linux/fuse_window.h>
 
 #include "fuse_counts.h"
 
