@@ -30,18 +30,17 @@
 /* How many ranges a query returns at the most */
 #define FUSE_WINDOW_DIRTY_MAX	4096U
 
-/* Pages that a fault of the server makes and maps at once */
-#define FUSE_WINDOW_AROUND	16
-
 static void fuse_window_free(struct kref *kref)
 {
 	struct fuse_window *win = container_of(kref, typeof(*win), kref);
 	unsigned long nr = win->nr_ranges << win->shift;
 
-	if (win->pages)
-		for (unsigned long i = 0; i < nr; i++)
-			if (win->pages[i])
-				put_page(win->pages[i]);
+	for (unsigned long i = 0; win->pages && i < nr; i++) {
+		if (win->pages[i])
+			put_page(win->pages[i]);
+		if (!(i % SZ_1K))
+			cond_resched();
+	}
 	if (win->inode) {
 		iput(win->inode);
 		fuse_buffers_uncharge(win->buffers, win->user, nr);
@@ -334,7 +333,9 @@ static struct fuse_window *fuse_window_alloc(struct fuse_conn *fc, u64 nr_ranges
 	if (IS_ERR(buffers))
 		return ERR_CAST(buffers);
 
-	win = kvzalloc_flex(*win, ranges, nr_ranges, GFP_KERNEL_ACCOUNT);
+	/* The limit may be so high that this is more than can be */
+	win = kvzalloc_flex(*win, ranges, nr_ranges,
+			    GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!win)
 		return ERR_PTR(-ENOMEM);
 
@@ -349,6 +350,7 @@ static struct fuse_window *fuse_window_alloc(struct fuse_conn *fc, u64 nr_ranges
 	INIT_LIST_HEAD(&win->free);
 	INIT_LIST_HEAD(&win->busy);
 	INIT_LIST_HEAD(&win->hungry);
+	INIT_LIST_HEAD(&win->orphans);
 	for (unsigned long i = 0; i < nr_ranges; i++)
 		fuse_range_init(win, &win->ranges[i]);
 

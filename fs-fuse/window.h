@@ -20,6 +20,9 @@
 
 struct fuse_forget_link;
 
+/* Pages that are mapped around one that is touched */
+#define FUSE_WINDOW_AROUND	16UL
+
 enum fuse_range_state {
 	/* In win->free */
 	FUSE_RANGE_FREE,
@@ -33,6 +36,21 @@ enum fuse_range_state {
 	FUSE_RANGE_REMOVE,
 	/* The connection ended before the server could remove it */
 	FUSE_RANGE_LOST,
+};
+
+/**
+ * struct fuse_range_miss - what requests for a range that is not in the window
+ * have cost
+ */
+struct fuse_range_miss {
+	/** @nodeid: Of the file */
+	u64 nodeid;
+
+	/** @index: Of the range */
+	pgoff_t index;
+
+	/** @cost: In bytes; others that share the place take from it */
+	unsigned long cost;
 };
 
 /**
@@ -78,6 +96,9 @@ struct fuse_range {
 	 * enters reclaim under it.
 	 */
 	struct rw_semaphore sem;
+
+	/** @miss: Of some range of some file, not of this one */
+	struct fuse_range_miss miss;
 
 	/** @args: The request that is under way, one at a time */
 	struct fuse_args args;
@@ -134,6 +155,9 @@ struct fuse_window {
 	/** @hungry: Those who wait for a range to become free */
 	struct list_head hungry;
 
+	/** @orphans: Files whose inodes are gone and that still have ranges */
+	struct list_head orphans;
+
 	/** @nr_free: Number of ranges in @free */
 	unsigned long nr_free;
 
@@ -172,11 +196,14 @@ struct fuse_window_inode {
 	/** @ranges: By index */
 	struct xarray ranges;
 
-	/** @errors: For faults that have dropped their lock to wait */
+	/** @errors: Whose fault has dropped its lock to wait, and failed */
 	struct xarray errors;
 
 	/** @inode: NULL when it is gone; under win->lock */
 	struct inode *inode;
+
+	/** @node: In win->orphans */
+	struct list_head node;
 
 	/** @frozen: No set-up from @first to @last; under win->lock */
 	bool frozen;
@@ -195,18 +222,6 @@ struct fuse_window_inode {
 
 	/** @nlookup: Of the FORGET */
 	u64 nlookup;
-
-	/**
-	 * @served: Bytes that came from the window since it was last judged
-	 * whether that pays; not exact under contention
-	 */
-	unsigned long served;
-
-	/** @setups: Set-ups since then, of those for which room gets scarce */
-	unsigned int setups;
-
-	/** @bypass: Until then it does not pay to make room for this file */
-	unsigned long bypass;
 };
 
 /* Somebody who waits; on the stack */
@@ -255,6 +270,8 @@ void fuse_range_put(struct fuse_range *range);
 int fuse_range_ask(struct fuse_window_inode *wi, pgoff_t index, bool write,
 		   struct fuse_range_waiter *w);
 int fuse_range_wait(struct fuse_range_waiter *w);
+bool fuse_range_pays(struct fuse_window_inode *wi, pgoff_t index, size_t len,
+		     bool sequential);
 void fuse_range_leave(struct fuse_range_waiter *w);
 void fuse_window_inode_thaw(struct fuse_window_inode *wi);
 

@@ -18,9 +18,6 @@
 #include <linux/task_io_accounting_ops.h>
 #include <linux/uio.h>
 
-/* Pages that are mapped around one that is touched, if they are there */
-#define FUSE_WINDOW_AROUND	16
-
 /* A FUSE_READ or FUSE_WRITE of what is not in the window */
 struct fuse_window_io {
 	struct fuse_args_pages ap;
@@ -245,30 +242,22 @@ out:
 	return err;
 }
 
-/* It does not pay to have the range set up, and it is not */
-static bool fuse_window_bypass(struct fuse_window_inode *wi, pgoff_t index)
+/*
+ * A range to use; NULL if it is not set up, and making room for it does not pay:
+ * @len bytes are wanted.
+ */
+static struct fuse_range *fuse_window_use(struct kiocb *iocb, size_t len,
+					  bool write)
 {
-	return time_before(jiffies, READ_ONCE(wi->bypass)) &&
-		!xa_load(&wi->ranges, index);
-}
-
-static void fuse_window_served(struct fuse_window_inode *wi, size_t bytes)
-{
-	if (!time_before(jiffies, READ_ONCE(wi->bypass)))
-		WRITE_ONCE(wi->served, READ_ONCE(wi->served) + bytes);
-}
-
-/* A range to use; NULL: to be passed by */
-static struct fuse_range *fuse_window_use(struct fuse_window_inode *wi,
-					  loff_t pos, bool write)
-{
-	pgoff_t index = fuse_range_index(wi->win, pos);
+	struct fuse_window_inode *wi = fuse_window_inode(file_inode(iocb->ki_filp));
+	pgoff_t index = fuse_range_index(wi->win, iocb->ki_pos);
+	bool sequential = iocb->ki_pos == iocb->ki_filp->f_ra.prev_pos;
 	struct fuse_range_waiter w;
 	struct fuse_range *range;
 	int err;
 
 	while (!(range = fuse_range_get(wi, index, write))) {
-		if (fuse_window_bypass(wi, index))
+		if (!fuse_range_pays(wi, index, len, sequential))
 			return NULL;
 
 		err = fuse_range_ask(wi, index, write, &w) ?:
@@ -290,12 +279,17 @@ static struct page *fuse_range_page(struct fuse_range *range, loff_t pos)
 				((pos >> PAGE_SHIFT) & mask));
 }
 
-/* What is left of a range, from a position on */
-static size_t fuse_window_left(struct fuse_window_inode *wi, loff_t pos)
+/* How much, from a position on, can be asked for past the window */
+static size_t fuse_window_gap(struct fuse_window_inode *wi, loff_t pos, size_t len)
 {
 	size_t size = fuse_range_size(wi->win);
+	size_t gap = size - (pos & (size - 1));
 
-	return size - (pos & (size - 1));
+	while (gap < len &&
+	       !xa_load(&wi->ranges, fuse_range_index(wi->win, pos + gap)))
+		gap += size;
+
+	return min(gap, len);
 }
 
 static ssize_t fuse_window_read_some(struct kiocb *iocb, struct iov_iter *to,
@@ -307,12 +301,12 @@ static ssize_t fuse_window_read_some(struct kiocb *iocb, struct iov_iter *to,
 	struct fuse_range *range;
 	struct page *page;
 
-	range = fuse_window_use(wi, iocb->ki_pos, false);
+	range = fuse_window_use(iocb, len, false);
 	if (IS_ERR(range))
 		return PTR_ERR(range);
 	if (!range)
 		return fuse_window_read_plain(iocb, to,
-				min(len, fuse_window_left(wi, iocb->ki_pos)));
+				fuse_window_gap(wi, iocb->ki_pos, len));
 
 	/* Should the range be removed now, the page is not used otherwise */
 	page = fuse_range_page(range, iocb->ki_pos);
@@ -324,7 +318,6 @@ static ssize_t fuse_window_read_some(struct kiocb *iocb, struct iov_iter *to,
 
 	len = copy_page_to_iter(page, offset, min(len, PAGE_SIZE - offset), to);
 	put_page(page);
-	fuse_window_served(wi, len);
 
 	return len ?: -EFAULT;
 }
@@ -356,6 +349,7 @@ ssize_t fuse_window_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		done += ret;
 		cond_resched();
 	}
+	iocb->ki_filp->f_ra.prev_pos = iocb->ki_pos;
 	fuse_invalidate_atime(inode);
 
 	return done ?: ret;
@@ -372,9 +366,12 @@ static void fuse_range_set_dirty(struct fuse_range *range, struct page *page,
 		win->dirty);
 }
 
-/* Store to one page.  If the user's memory has to be faulted in, use @bounce. */
+/*
+ * Store to one page.  If the user's memory has to be faulted in, use @bounce.
+ * @plain: the server must see it.
+ */
 static ssize_t fuse_window_write_some(struct kiocb *iocb, struct iov_iter *from,
-				      struct page **bounce)
+				      struct page **bounce, bool plain)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct fuse_window_inode *wi = fuse_window_inode(inode);
@@ -386,17 +383,18 @@ static ssize_t fuse_window_write_some(struct kiocb *iocb, struct iov_iter *from,
 	size_t bounced = 0;
 
 	/* The server makes the file grow, so that size and data go together */
-	if (pos + len > i_size_read(inode))
+	if (plain || pos + len > i_size_read(inode))
 		return fuse_window_write_plain(iocb, from, len);
 
 again:
-	range = fuse_window_use(wi, pos, true);
+	range = fuse_window_use(iocb, len, true);
 	if (IS_ERR(range) || !range) {
 		iov_iter_revert(from, bounced);
 		if (range)
 			return PTR_ERR(range);
+		len = iov_iter_count(from);
 		return fuse_window_write_plain(iocb, from,
-				min(len, fuse_window_left(wi, pos)));
+					       fuse_window_gap(wi, pos, len));
 	}
 
 	len = min(len, PAGE_SIZE - offset);
@@ -416,7 +414,6 @@ again:
 	if (len)
 		fuse_range_set_dirty(range, page, pos);
 	fuse_range_put(range);
-	fuse_window_served(wi, len);
 	if (len)
 		return len;
 
@@ -434,9 +431,12 @@ again:
 
 ssize_t fuse_window_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
-	struct inode *inode = file_inode(iocb->ki_filp);
+	struct file *file = iocb->ki_filp;
+	struct inode *inode = file_inode(file);
+	struct fuse_conn *fc = get_fuse_conn(inode);
 	struct page *bounce = NULL;
 	ssize_t done = 0, ret;
+	bool plain;
 
 	/* Whoever has it may wait for the server */
 	ret = inode_lock_killable(inode);
@@ -451,14 +451,19 @@ ssize_t fuse_window_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	if (ret)
 		goto out;
 
+	/* The server drops privileges when it is asked to write */
+	plain = (fc->handle_killpriv || fc->handle_killpriv_v2) &&
+		setattr_should_drop_suidgid(file_mnt_idmap(file), inode);
+
 	while (iov_iter_count(from)) {
-		ret = fuse_window_write_some(iocb, from, &bounce);
+		ret = fuse_window_write_some(iocb, from, &bounce, plain);
 		if (ret <= 0)
 			break;
 		iocb->ki_pos += ret;
 		done += ret;
 		cond_resched();
 	}
+	file->f_ra.prev_pos = iocb->ki_pos;
 	if (done)
 		fuse_write_update_attr(inode, iocb->ki_pos, done);
 out:
@@ -475,12 +480,14 @@ static vm_fault_t fuse_window_fault_wait(struct vm_fault *vmf,
 					 struct fuse_window_inode *wi,
 					 pgoff_t index, bool store)
 {
+	void *failed = xa_mk_value(task_pid_nr(current));
 	struct file *file = vmf->vma->vm_file;
 	struct fuse_range_waiter w;
 	int err;
 
 	/* Was it for this that a fault of this task has waited before? */
-	if (vmf->flags & FAULT_FLAG_TRIED && xa_erase(&wi->errors, index))
+	if (vmf->flags & FAULT_FLAG_TRIED && xa_load(&wi->errors, index) &&
+	    xa_cmpxchg(&wi->errors, index, failed, NULL, 0) == failed)
 		return VM_FAULT_SIGBUS;
 
 	err = fuse_range_ask(wi, index, store, &w);
@@ -500,7 +507,7 @@ static vm_fault_t fuse_window_fault_wait(struct vm_fault *vmf,
 	/* If it is killed the retry will notice */
 	err = fuse_range_wait(&w);
 	if (err && !fatal_signal_pending(current))
-		xa_store(&wi->errors, index, xa_mk_value(-err), GFP_KERNEL);
+		xa_store(&wi->errors, index, failed, GFP_KERNEL);
 	fput(file);
 
 	/* Only after a major fault it is known who has waited */
@@ -535,37 +542,34 @@ static vm_fault_t fuse_window_map_load(struct vm_fault *vmf,
 {
 	struct fuse_window *win = range->win;
 	struct vm_area_struct *vma = vmf->vma;
-	pgoff_t pgoff = vmf->pgoff, start;
-	struct page *pages[FUSE_WINDOW_AROUND];
-	unsigned long first, left, nr = 0;
-	vm_fault_t ret;
+	unsigned long mask = (1UL << win->shift) - 1;
+	unsigned long around = min(FUSE_WINDOW_AROUND, mask + 1);
+	pgoff_t pgoff = vmf->pgoff, first = round_down(pgoff, around);
+	struct page *pages[FUSE_WINDOW_AROUND], **from = pages + pgoff - first;
+	struct page **at = win->pages + fuse_range_first(range) + (pgoff & mask);
+	unsigned long nr = 1, behind, left;
 
-	ret = vmf_insert_page_mkwrite(vmf, page, false);
-	if (ret != VM_FAULT_NOPAGE)
-		return ret;
+	end = min3(first + around, end, vma->vm_pgoff + vma_pages(vma));
+	first = max(first, vma->vm_pgoff);
 
-	start = max(round_down(pgoff, FUSE_WINDOW_AROUND), vma->vm_pgoff);
-	end = min3(round_down(pgoff, FUSE_WINDOW_AROUND) + FUSE_WINDOW_AROUND,
-		   end, vma->vm_pgoff + vma_pages(vma));
-	first = fuse_range_first(range) - (range->index << win->shift);
-
-	for (pgoff = start; pgoff <= end; pgoff++) {
-		page = pgoff < end && pgoff != vmf->pgoff ?
-			READ_ONCE(win->pages[first + pgoff]) : NULL;
-		if (page) {
-			pages[nr++] = page;
-			continue;
-		}
-		/* It stops at one that somebody else has mapped: good enough */
-		left = nr;
-		if (nr)
-			vm_insert_pages(vma, vma->vm_start +
-					((pgoff - nr - vma->vm_pgoff) << PAGE_SHIFT),
-					pages, &left);
-		nr = 0;
+	*from = page;
+	while (pgoff + nr < end && (from[nr] = READ_ONCE(at[nr])))
+		nr++;
+	behind = nr;
+	while (pgoff > first && (page = READ_ONCE(*--at))) {
+		*--from = page;
+		pgoff--;
+		nr++;
 	}
 
-	return ret;
+	left = nr;
+	vm_insert_pages(vma, vma->vm_start + ((pgoff - vma->vm_pgoff) << PAGE_SHIFT),
+			from, &left);
+	if (left < behind)
+		return VM_FAULT_NOPAGE;
+
+	/* It has stopped at one that is mapped already, or for want of memory */
+	return vmf_insert_page_mkwrite(vmf, from[nr - behind], false);
 }
 
 static vm_fault_t fuse_window_fault(struct vm_fault *vmf)
@@ -609,7 +613,6 @@ static vm_fault_t fuse_window_fault(struct vm_fault *vmf)
 		ret = fuse_window_map_load(vmf, range, page, end);
 	}
 	fuse_range_put(range);
-	fuse_window_served(wi, PAGE_SIZE);
 
 	/* Has the server cut the file, and others' mappings, meanwhile? */
 	if (ret == VM_FAULT_NOPAGE &&
@@ -643,6 +646,35 @@ static vm_fault_t fuse_window_page_mkwrite(struct vm_fault *vmf)
 	/* No way to wait here without the lock: come back as another fault */
 	unmap_mapping_pages(inode->i_mapping, vmf->pgoff, 1, false);
 	return VM_FAULT_NOPAGE;
+}
+
+/* readahead(2), posix_fadvise(2), madvise(2): set up what there is room for */
+int fuse_window_willneed(struct inode *inode, loff_t start, loff_t len)
+{
+	struct fuse_window_inode *wi = fuse_window_inode(inode);
+	struct fuse_range_waiter w;
+	loff_t end = i_size_read(inode);
+	pgoff_t index;
+	int err = 0;
+
+	if (start < 0 || len < 0)
+		return -EINVAL;
+	if (len && len < end - start)
+		end = start + len;
+	if (start >= end)
+		return 0;
+
+	for (index = fuse_range_index(wi->win, start);
+	     index <= fuse_range_index(wi->win, end - 1); index++) {
+		if (!fuse_range_pays(wi, index, SIZE_MAX, true))
+			break;
+		err = fuse_range_ask(wi, index, false, &w);
+		if (err)
+			break;
+		fuse_range_leave(&w);
+	}
+
+	return err;
 }
 
 static const struct vm_operations_struct fuse_window_vm_ops = {

@@ -16,16 +16,17 @@
 #include "fuse_dev_i.h"
 #include "window.h"
 
+#include <linux/hash.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 
-/* Ranges that are made free ahead: one in so many */
-#define FUSE_WINDOW_AHEAD	8
+/* Ranges that are kept free, as far as that is easy: one in so many */
+#define FUSE_WINDOW_SPARE	8
 
-/* Set-ups with eviction after which it is judged whether they pay */
-#define FUSE_WINDOW_JUDGE	8
+/* What a request costs, in bytes that are copied instead */
+#define FUSE_WINDOW_REQUEST	(16UL << 10)
 
 static void fuse_range_setup_end(struct fuse_args *args, int error);
 static void fuse_range_upgrade_end(struct fuse_args *args, int error);
@@ -53,10 +54,10 @@ struct fuse_window_inode *fuse_window_inode_alloc(struct fuse_window *win,
 	wi->win = win;
 	wi->nodeid = get_node_id(inode);
 	wi->inode = inode;
-	wi->bypass = jiffies;
 	xa_init(&wi->ranges);
 	xa_init(&wi->errors);
 	INIT_LIST_HEAD(&wi->waiters);
+	INIT_LIST_HEAD(&wi->node);
 
 	return wi;
 }
@@ -65,8 +66,10 @@ void fuse_window_inode_put(struct fuse_window_inode *wi)
 {
 	struct fuse_window *win = wi->win;
 
-	if (!refcount_dec_and_test(&wi->count))
+	if (!refcount_dec_and_lock(&wi->count, &win->lock))
 		return;
+	list_del(&wi->node);
+	spin_unlock(&win->lock);
 
 	if (wi->forget)
 		fuse_chan_queue_forget(win->fc->chan, wi->forget, wi->nodeid,
@@ -480,24 +483,57 @@ static struct fuse_range *fuse_window_reclaim(struct fuse_window *win)
  */
 static struct fuse_range *fuse_window_ahead(struct fuse_window *win)
 {
-	if (win->nr_free + win->nr_removing >= win->nr_ranges / FUSE_WINDOW_AHEAD)
+	if (win->nr_free + win->nr_removing >= win->nr_ranges / FUSE_WINDOW_SPARE)
 		return NULL;
 
 	return fuse_window_victim(win, true);
 }
 
-/* Does it pay to make room for this file? */
-static void fuse_window_judge(struct fuse_window_inode *wi)
+/**
+ * fuse_range_pays - is it worth while to have a range set up?
+ * @wi: the file
+ * @index: where in the file
+ * @len: how much of it is wanted now
+ * @sequential: whether what comes after it is likely to be wanted, too
+ *
+ * Not before requests for it have cost as much, unless there is room, or it is
+ * going to be read or written in small pieces.
+ */
+bool fuse_range_pays(struct fuse_window_inode *wi, pgoff_t index, size_t len,
+		     bool sequential)
 {
-	size_t enough = fuse_range_size(wi->win) / 8 * FUSE_WINDOW_JUDGE;
+	struct fuse_window *win = wi->win;
+	size_t size = fuse_range_size(win);
+	struct fuse_range_miss *miss;
+	unsigned long cost;
+	bool pays;
 
-	if (++wi->setups < FUSE_WINDOW_JUDGE)
-		return;
+	miss = &win->ranges[hash_64(wi->nodeid ^ hash_long(index, BITS_PER_LONG),
+				    32) % win->nr_ranges].miss;
 
-	if (wi->served < enough)
-		WRITE_ONCE(wi->bypass, jiffies + HZ);
-	wi->setups = 0;
-	wi->served = 0;
+	spin_lock(&win->lock);
+	if (xa_load(&wi->ranges, index) ||
+	    win->nr_free > win->nr_ranges / FUSE_WINDOW_SPARE) {
+		pays = true;
+	} else if (sequential) {
+		pays = len < size / 4;
+	} else {
+		cost = FUSE_WINDOW_REQUEST + min(len, size);
+		pays = miss->nodeid == wi->nodeid && miss->index == index;
+		if (pays) {
+			pays = miss->cost >= FUSE_WINDOW_REQUEST + size;
+			miss->cost += cost;
+		} else if (miss->cost > cost) {
+			miss->cost -= cost;
+		} else {
+			miss->nodeid = wi->nodeid;
+			miss->index = index;
+			miss->cost = cost;
+		}
+	}
+	spin_unlock(&win->lock);
+
+	return pays;
 }
 
 /**
@@ -561,16 +597,12 @@ again:
 		refcount_inc(&wi->count);
 		fuse_range_queue(w, &range->waiters, false);
 		send = true;
-		if (win->nr_free <= win->nr_ranges / FUSE_WINDOW_AHEAD)
-			fuse_window_judge(wi);
 		victim = fuse_window_ahead(win);
 	}
 	spin_unlock(&win->lock);
 
-	if (send) {
-		xa_erase(&wi->errors, index);
+	if (send)
 		fuse_range_send_setup(range, write);
-	}
 	if (victim)
 		fuse_range_retire(victim);
 
@@ -716,12 +748,54 @@ void fuse_window_evict(struct inode *inode)
 			fuse_range_put(range);
 	}
 
+	spin_lock(&win->lock);
 	if (inode->i_sb->s_flags & SB_ACTIVE && fi->nlookup) {
 		wi->forget = fi->forget;
 		wi->nlookup = fi->nlookup;
 		fi->forget = NULL;
 		fi->nlookup = 0;
 	}
+	list_add(&wi->node, &win->orphans);
+	spin_unlock(&win->lock);
+
 	fi->window = NULL;
 	fuse_window_inode_put(wi);
+}
+
+/**
+ * fuse_window_adopt - a new inode may be that of a file that still has ranges
+ * @inode: the inode, that nobody else has seen
+ *
+ * They are being removed, and whatever is done to the file has to wait for that.
+ */
+void fuse_window_adopt(struct inode *inode)
+{
+	struct fuse_conn *fc = get_fuse_conn(inode);
+	/* Pairs with try_cmpxchg() in fuse_window_attach() */
+	struct fuse_window *win = smp_load_acquire(&fc->window);
+	struct fuse_forget_link *forget = NULL;
+	struct fuse_window_inode *wi;
+	u64 nlookup = 0;
+
+	if (!win || list_empty_careful(&win->orphans) || !S_ISREG(inode->i_mode))
+		return;
+
+	spin_lock(&win->lock);
+	list_for_each_entry(wi, &win->orphans, node) {
+		if (wi->nodeid != get_node_id(inode))
+			continue;
+		list_del_init(&wi->node);
+		refcount_inc(&wi->count);
+		wi->inode = inode;
+		swap(wi->forget, forget);
+		swap(wi->nlookup, nlookup);
+		get_fuse_inode(inode)->window = wi;
+		break;
+	}
+	spin_unlock(&win->lock);
+
+	/* Not the last one: the server has just been asked for the inode */
+	if (forget)
+		fuse_chan_queue_forget(fc->chan, forget, get_node_id(inode),
+				       nlookup);
 }

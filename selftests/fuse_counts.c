@@ -88,6 +88,11 @@ static void write_record(size_t i, const char *transport, const unsigned int *n)
 		perror("FUSE_COUNTS");
 }
 
+void counts_clear(void)
+{
+	memset(counts, 0, sizeof(counts));
+}
+
 void counts_write(void)
 {
 	static const unsigned int none[COUNTS];

@@ -26,6 +26,7 @@
 
 struct held {
 	struct held *next;
+	void *from;
 	uint32_t opcode;
 	char msg[];
 };
@@ -34,6 +35,9 @@ struct held {
 static struct window_server *srv;
 static struct control *ctl;
 static struct held *held;
+static struct server conn;
+/* Whence the request came that is being answered */
+static void *origin;
 
 /* What the server believes to be in the window */
 static struct {
@@ -48,6 +52,12 @@ static void __attribute__((noreturn)) server_exit(int status)
 	_exit(status);
 }
 
+/* What comes by the device although there is a ring, is no merit of the ring */
+static const char *transport(void)
+{
+	return origin ? conn.transport->name : dev_transport.name;
+}
+
 static void violation(const char *what, const struct fuse_in_header *h)
 {
 	if (!ctl->violation[0])
@@ -57,7 +67,7 @@ static void violation(const char *what, const struct fuse_in_header *h)
 }
 
 static void send_answer(const struct fuse_in_header *h, int error, const void *data,
-		   size_t len)
+			size_t len)
 {
 	struct fuse_out_header out = {
 		.len = sizeof(out) + len,
@@ -65,11 +75,28 @@ static void send_answer(const struct fuse_in_header *h, int error, const void *d
 		.unique = h->unique,
 	};
 	struct iovec iov[2] = { { &out, sizeof(out) }, { (void *)data, len } };
-
+	struct request r = { .from = origin, .h = *h };
 	/* ENOENT: whoever asked is gone */
-	if (writev(srv->dev, iov, len ? 2 : 1) < 0 && errno != ENOENT)
-		server_exit(errno == ENODEV ? 0 : 2);
-	count("opcode", h->opcode, "window", error ? COUNT_ERROR : COUNT_OK);
+	int err = conn.transport->send(&conn, &r, iov, len ? 2 : 1);
+
+	if (err && err != -ENOENT)
+		server_exit(err == -ENODEV ? 0 : 2);
+	count("opcode", h->opcode, transport(), error ? COUNT_ERROR : COUNT_OK);
+}
+
+static void send_bad_answer(const struct fuse_in_header *h)
+{
+	struct fuse_out_header out = {
+		.len = sizeof(out) + 16,
+		.unique = h->unique,
+	};
+	char data[16] = {};
+	struct iovec iov[2] = { { &out, sizeof(out) }, { data, sizeof(data) } };
+	struct request r = { .from = origin, .h = *h };
+
+	if (!conn.transport->send(&conn, &r, iov, 2) && !origin)
+		violation("a reply that is too long is taken", h);
+	count("opcode", h->opcode, transport(), COUNT_MALFORMED);
 }
 
 static struct disk_file *node(uint64_t nodeid)
@@ -85,7 +112,7 @@ static void attr_of(struct fuse_attr *attr, uint64_t nodeid)
 
 	*attr = (struct fuse_attr){
 		.ino = nodeid,
-		.mode = f ? S_IFREG | 0666 : S_IFDIR | 0755,
+		.mode = f ? S_IFREG | f->mode : S_IFDIR | 0755,
 		.nlink = 1,
 		.size = f ? f->size : 0,
 		.blksize = 4096,
@@ -122,7 +149,7 @@ static void write_back(uint64_t moffset, uint64_t len)
 
 	while (arg.len) {
 		arg.count = 16;
-		if (ioctl(srv->fd, FUSE_WINDOW_IOC_DIRTY, &arg))
+		if (counted_ioctl(srv->fd, FUSE_WINDOW_IOC_DIRTY, &arg))
 			server_exit(3);
 		for (i = 0; i < arg.count; i++) {
 			unsigned int nr = dirty[i].start / srv->range;
@@ -254,8 +281,9 @@ static void do_read(const struct fuse_in_header *h, const struct fuse_read_in *i
 	struct disk_file *f = node(h->nodeid);
 	uint64_t n = in->offset < f->size ? f->size - in->offset : 0;
 
-	must_not_be_writable(h, in->offset, in->offset + in->size,
-			     "range is in the window");
+	if (!ctl->concurrent)
+		must_not_be_writable(h, in->offset, in->offset + in->size,
+				     "range is in the window");
 	send_answer(h, 0, f->data + in->offset, n < in->size ? n : in->size);
 }
 
@@ -312,7 +340,7 @@ static void forget(const struct fuse_in_header *h, uint64_t nodeid, uint64_t n)
 	if (!f)
 		return;
 	of.nodeid = nodeid;
-	count("opcode", h->opcode, "window", COUNT_OK);
+	count("opcode", h->opcode, transport(), COUNT_OK);
 	if (atomic_fetch_sub(&f->nlookup, n) == n)
 		must_not_be_writable(&of, 0, UINT64_MAX,
 				     "forgotten before it was removed");
@@ -328,10 +356,13 @@ static void do_batch_forget(const struct fuse_in_header *h,
 		forget(h, one[i].nodeid, one[i].nlookup);
 }
 
-static void do_init(const struct fuse_in_header *h)
+static void do_init(const struct fuse_in_header *h,
+		    const struct fuse_init_in *in)
 {
-	uint64_t flags = srv->init_flags | FUSE_INIT_EXT | FUSE_MAX_PAGES |
-			 FUSE_BIG_WRITES | FUSE_ATOMIC_O_TRUNC;
+	uint64_t offered = in->flags | (uint64_t)in->flags2 << 32;
+	uint64_t flags = srv->init_flags | conn.transport->init_flags |
+			 FUSE_INIT_EXT | FUSE_MAX_PAGES | FUSE_BIG_WRITES |
+			 FUSE_ATOMIC_O_TRUNC;
 	struct fuse_init_out out = {
 		.major = FUSE_KERNEL_VERSION,
 		.minor = FUSE_KERNEL_MINOR_VERSION,
@@ -343,10 +374,19 @@ static void do_init(const struct fuse_in_header *h)
 		.max_pages = MAX_WRITE / getpagesize(),
 	};
 
+	if (conn.transport->init_flags & ~offered) {
+		ctl->no_transport = 1;
+		server_exit(0);
+	}
 	send_answer(h, 0, &out, sizeof(out));
+	if (conn.transport->start && conn.transport->start(&conn)) {
+		ctl->no_transport = 1;
+		server_exit(0);
+	}
+	ctl->serving = 1;
 }
 
-static void serve(const char *msg)
+static void serve(const char *msg, void *from)
 {
 	const struct fuse_in_header *h = (const void *)msg;
 	const void *in = h + 1;
@@ -354,6 +394,11 @@ static void serve(const char *msg)
 	struct fuse_statfs_out statfs = { .st = { .namelen = 255 } };
 	int error = h->opcode < 64 ? ctl->error[h->opcode] : 0;
 
+	origin = from;
+	if (h->opcode < 64 && ctl->bad[h->opcode]) {
+		send_bad_answer(h);
+		return;
+	}
 	if (error && h->opcode == FUSE_REMOVEMAPPING) {
 		const struct fuse_removemapping_in *rm = in;
 		const struct fuse_removemapping_one *one =
@@ -369,7 +414,7 @@ static void serve(const char *msg)
 
 	switch (h->opcode) {
 	case FUSE_INIT:
-		do_init(h);
+		do_init(h, in);
 		break;
 	case FUSE_LOOKUP:
 		do_lookup(h, in);
@@ -413,7 +458,7 @@ static void serve(const char *msg)
 		do_batch_forget(h, in);
 		break;
 	case FUSE_INTERRUPT:
-		count("opcode", h->opcode, "window", COUNT_OK);
+		count("opcode", h->opcode, transport(), COUNT_OK);
 		break;
 	case FUSE_FLUSH:
 	case FUSE_RELEASE:
@@ -426,7 +471,7 @@ static void serve(const char *msg)
 	}
 }
 
-static void record(const struct fuse_in_header *h)
+static void record(const struct fuse_in_header *h, void *from)
 {
 	struct log_entry *e = &ctl->log[ctl->log_count % LOG];
 	const void *in = h + 1;
@@ -458,10 +503,12 @@ static void record(const struct fuse_in_header *h)
 	case FUSE_WRITE:
 		e->offset = write->offset;
 		e->len = write->size;
+		e->flags = write->write_flags;
 		break;
 	}
 	atomic_fetch_add(&ctl->log_count, 1);
-	count("opcode", h->opcode, "window", COUNT_REQUEST);
+	origin = from;
+	count("opcode", h->opcode, transport(), COUNT_REQUEST);
 	if (h->opcode < 64)
 		atomic_fetch_add(&ctl->count[h->opcode], 1);
 }
@@ -476,18 +523,19 @@ static void release_held(void)
 			continue;
 		}
 		*p = k->next;
-		serve(k->msg);
+		serve(k->msg, k->from);
 		atomic_fetch_sub(&ctl->held, 1);
 		free(k);
 	}
 }
 
-static void hold(const char *msg, size_t n, uint32_t opcode)
+static void hold(const char *msg, size_t n, uint32_t opcode, void *from)
 {
 	struct held **tail = &held, *k = calloc(1, sizeof(*k) + n);
 
 	memcpy(k->msg, msg, n);
 	k->opcode = opcode;
+	k->from = from;
 	while (*tail)
 		tail = &(*tail)->next;
 	*tail = k;
@@ -515,13 +563,16 @@ static void __attribute__((noreturn)) server_loop(void)
 	static char msg[MAX_WRITE + 4096];
 	const struct fuse_in_header *h = (const void *)msg;
 	struct pollfd pfd[2] = {
-		{ .fd = srv->dev, .events = POLLIN },
+		{ .events = POLLIN },
 		{ .fd = srv->wake[0], .events = POLLIN },
 	};
 	char c[64];
 	ssize_t n;
 
 	for (;;) {
+		void *from = NULL;
+
+		pfd[0].fd = conn.wait_fd;
 		poll(pfd, 2, -1);
 		if (pfd[1].revents && read(srv->wake[0], c, sizeof(c)) <= 0)
 			server_exit(0);
@@ -530,16 +581,16 @@ static void __attribute__((noreturn)) server_loop(void)
 		if (ctl->inval.ino)
 			send_inval();
 		release_held();
-		n = read(srv->dev, msg, sizeof(msg));
-		if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOENT))
+		n = conn.transport->receive(&conn, msg, sizeof(msg), &from);
+		if (n == -EAGAIN || n == -EINTR || n == -ENOENT)
 			continue;
 		if (n <= 0)
 			server_exit(0);
-		record(h);
+		record(h, from);
 		if (h->opcode < 64 && ctl->hold[h->opcode])
-			hold(msg, n, h->opcode);
+			hold(msg, n, h->opcode, from);
 		else
-			serve(msg);
+			serve(msg, from);
 	}
 }
 
@@ -571,6 +622,7 @@ const char *window_mount(struct window_server *s)
 	for (i = 0; i < FILES; i++) {
 		snprintf(s->path[i], sizeof(s->path[i]), "%s/F%d", s->mnt, i);
 		s->ctl->file[i].open_flags = s->open_flags ?: FOPEN_WINDOW;
+		s->ctl->file[i].mode = 0666;
 	}
 	s->dev = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (s->dev < 0)
@@ -591,7 +643,7 @@ int window_enable(struct window_server *s)
 {
 	struct fuse_enable arg = { .features = FUSE_FEATURE_WINDOW };
 
-	return ioctl(s->dev, FUSE_DEV_IOC_ENABLE, &arg) ? -errno : 0;
+	return counted_ioctl(s->dev, FUSE_DEV_IOC_ENABLE, &arg);
 }
 
 int window_attach(struct window_server *s, uint64_t size, uint32_t range,
@@ -602,26 +654,41 @@ int window_attach(struct window_server *s, uint64_t size, uint32_t range,
 		.range_size = range,
 		.flags = flags,
 	};
-	int fd = ioctl(s->dev, FUSE_DEV_IOC_WINDOW, &arg);
 
-	return fd < 0 ? -errno : fd;
+	return counted_ioctl(s->dev, FUSE_DEV_IOC_WINDOW, &arg);
 }
 
-void window_serve(struct window_server *s)
+const char *window_serve(struct window_server *s)
 {
+	int64_t end = now_ms() + WAIT_MS_HELD;
+
 	s->pid = fork();
 	if (s->pid < 0)
 		fail("fork: %s", strerror(errno));
 	if (!s->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(s->wake[1]);
+		counts_clear();
 		srv = s;
 		ctl = s->ctl;
+		conn = (struct server){
+			.fd = s->dev,
+			.wait_fd = s->dev,
+			.max_write = MAX_WRITE,
+			.transport = s->transport ?: &dev_transport,
+		};
 		server_loop();
 	}
 	close(s->dev);
 	s->dev = -1;
 	close(s->wake[0]);
+	while (!s->ctl->serving && !s->ctl->no_transport && now_ms() < end)
+		poll(NULL, 0, 1);
+	if (s->ctl->no_transport)
+		return "kernel without this transport";
+	if (!s->ctl->serving)
+		fail("no FUSE_INIT");
+	return NULL;
 }
 
 const char *window_start(struct window_server *s)
@@ -642,8 +709,7 @@ const char *window_start(struct window_server *s)
 	s->win = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
 	if (s->win == MAP_FAILED)
 		fail("mmap of the window: %s", strerror(errno));
-	window_serve(s);
-	return NULL;
+	return window_serve(s);
 }
 
 void window_die(struct window_server *s)
@@ -726,9 +792,10 @@ uint64_t window_dirty(int fd, uint64_t start, uint64_t len)
 		.count = 64,
 	};
 	uint64_t page = getpagesize(), bits = 0, i, j;
+	int err = counted_ioctl(fd, FUSE_WINDOW_IOC_DIRTY, &arg);
 
-	if (ioctl(fd, FUSE_WINDOW_IOC_DIRTY, &arg))
-		fail("FUSE_WINDOW_IOC_DIRTY: %s", strerror(errno));
+	if (err)
+		fail("FUSE_WINDOW_IOC_DIRTY: %s", strerror(-err));
 	if (arg.len)
 		fail("FUSE_WINDOW_IOC_DIRTY left %llu bytes",
 		     (unsigned long long)arg.len);

@@ -20,6 +20,8 @@
 #include <linux/fuse.h>
 #include <linux/fuse_window.h>
 
+#include "fuse_server.h"
+
 #define RANGE		FUSE_WINDOW_MIN_RANGE
 #define FILES		4
 #define FILE_MAX	(2U << 20)
@@ -32,6 +34,7 @@
 struct disk_file {
 	uint64_t size;
 	uint32_t open_flags;
+	uint32_t mode;		/* beside S_IFREG */
 	/* times that the kernel has it looked up */
 	atomic_ulong nlookup;
 	unsigned char data[FILE_MAX];
@@ -43,17 +46,26 @@ struct log_entry {
 	uint64_t offset;	/* of SETUPMAPPING, READ, WRITE, SETATTR: in the file */
 	uint64_t len;
 	uint64_t moffset;	/* of SETUPMAPPING, REMOVEMAPPING */
-	uint64_t flags;		/* of SETUPMAPPING */
+	uint64_t flags;		/* of SETUPMAPPING; of WRITE: write_flags */
 };
 
 struct control {
-	/* by opcode: keep back what comes; errors to answer with; how many came */
+	/*
+	 * by opcode: keep back what comes; errors to answer with; answer with
+	 * more than there is room for; how many came
+	 */
 	atomic_int hold[64];
 	atomic_int error[64];
+	atomic_int bad[64];
 	atomic_uint count[64];
 	/* requests that are kept back now */
 	atomic_uint held;
 	atomic_int quit;
+	/* requests are being served, or cannot be: a reason to skip */
+	atomic_int serving;
+	atomic_int no_transport;
+	/* what is read and written may be in the window by then */
+	atomic_int concurrent;
 	/* pages that were written back, and those set up with data in them */
 	atomic_uint written_back;
 	atomic_uint log_count;
@@ -69,6 +81,7 @@ struct window_server {
 	uint32_t range;		/* size of a range */
 	uint32_t flags;		/* FUSE_WINDOW_ALL */
 	uint64_t init_flags;
+	const struct transport *transport;
 	uint32_t open_flags;	/* of all files, instead of FOPEN_WINDOW */
 
 	struct control *ctl;
@@ -88,8 +101,8 @@ int window_enable(struct window_server *s);
 /* The window's file descriptor, or -errno */
 int window_attach(struct window_server *s, uint64_t size, uint32_t range,
 		  uint32_t flags);
-/* Begin to serve */
-void window_serve(struct window_server *s);
+/* Begin to serve: a reason to skip, or NULL */
+const char *window_serve(struct window_server *s);
 /* All of these */
 const char *window_start(struct window_server *s);
 /* The server dies, the mount stays */

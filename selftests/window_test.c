@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/capability.h>
+#include <linux/io_uring.h>
 
 #include "../../kselftest_harness.h"
 #include "fuse_server.h"
@@ -42,6 +43,14 @@ FIXTURE(window)
 	unsigned char *buf;
 	unsigned char *want;
 };
+
+FIXTURE_VARIANT(window)
+{
+	const struct transport *transport;
+};
+
+FIXTURE_VARIANT_ADD(window, dev) { .transport = &dev_transport };
+FIXTURE_VARIANT_ADD(window, uring) { .transport = &uring_transport };
 
 /* What a file has at the beginning: never 0 */
 static void pattern(unsigned char *p, int file, uint64_t from, uint64_t len)
@@ -68,9 +77,11 @@ static const char *setup(struct window_server *s)
 
 FIXTURE_SETUP(window)
 {
-	const char *why = setup(S);
+	const char *why;
 	int i;
 
+	S->transport = variant->transport;
+	why = setup(S);
 	if (why)
 		SKIP(return, "%s", why);
 	self->buf = malloc(FILE_MAX);
@@ -142,17 +153,31 @@ static uint64_t ranges_of(struct window_server *s, const char *what)
 /* Fill the window with other files, so that what is in it is removed */
 static void displace(struct window_server *s, int file)
 {
-	uint64_t pos;
+	uint64_t pos, size = 2 * s->size < FILE_MAX ? 2 * s->size : FILE_MAX;
+	unsigned char *p;
 	int fd, i;
-	char c;
 
-	s->ctl->file[file].size = FILE_MAX;
+	s->ctl->file[file].size = size;
 	fd = open_file(s, file, O_RDONLY);
+	p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		fail("mmap: %s", strerror(errno));
 	for (i = 0; i < 2; i++)
-		for (pos = 0; pos < 2 * s->size && pos < FILE_MAX; pos += 4096)
-			if (pread(fd, &c, 1, pos) != 1)
-				fail("pread: %s", strerror(errno));
+		for (pos = 0; pos < size; pos += 4096)
+			(void)*(volatile unsigned char *)(p + pos);
+	munmap(p, size);
 	close(fd);
+}
+
+/* Is that in @fd, from the beginning, if it is read in pieces of @step? */
+static bool reads(int fd, const unsigned char *want, uint64_t len, uint64_t step)
+{
+	uint64_t pos;
+
+	for (pos = 0; pos < len; pos += step)
+		if (!has(fd, want + pos, step, pos))
+			return false;
+	return true;
 }
 
 /* A process that does one thing, and may be killed meanwhile */
@@ -373,7 +398,7 @@ TEST(open_without_window)
 	put_file(&s, 0, RANGE);
 	if (window_enable(&s))
 		SKIP(return, "kernel without the window");
-	window_serve(&s);
+	EXPECT_EQ(NULL, window_serve(&s));
 	EXPECT_EQ(-1, open_file(&s, 0, O_RDONLY));
 	EXPECT_EQ(EIO, errno);
 	s.ctl->file[0].open_flags = 0;
@@ -783,7 +808,7 @@ WINDOW_TEST(reclaim)
 	fd = open_file(S, 0, O_RDWR);
 	memcpy(self->want, DISK(0), size);
 	/* one pass by read(2), one that writes, then a mapping of it all */
-	EXPECT_TRUE(has(fd, self->want, size, 0));
+	EXPECT_TRUE(reads(fd, self->want, size, P));
 	EXPECT_LE(size / RANGE, COUNT(FUSE_SETUPMAPPING));
 	/* what is only read is dropped without a word */
 	EXPECT_EQ(0, COUNT(FUSE_REMOVEMAPPING));
@@ -839,6 +864,71 @@ WINDOW_TEST(held_pages)
 		EXPECT_EQ(0, memcmp(self->buf + 2, self->want + P + 2, P - 2));
 		EXPECT_EQ(0, memcmp(p, self->want, RANGE));
 	}
+	munmap(p, RANGE);
+	close(fd);
+}
+
+/* T7: and one that is written to by others than the CPU */
+WINDOW_TEST(pinned_pages)
+{
+	int fd = open_file(S, 0, O_RDWR), fd2, from, pid, i;
+	unsigned char *p = map_file(fd, RANGE, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, p);
+	CTL->file[3].open_flags = FOPEN_DIRECT_IO;
+	from = open_file(S, 3, O_RDONLY);
+	memcpy(self->want, DISK(0), RANGE);
+	for (i = 0; i < 2; i++) {
+		window_hold(S, FUSE_READ);
+		pid = SPAWN(pread(from, p + P, P, i * P) - (ssize_t)P);
+		ASSERT_TRUE(window_held(S, 1));
+		if (i == 0) {
+			/* it is not taken out to make room */
+			displace(S, 1);
+			EXPECT_EQ(0, COUNT(FUSE_REMOVEMAPPING));
+			memcpy(self->want + P, DISK(3), P);
+			/* and dirty, whenever that is asked */
+			ASSERT_EQ(0, fsync(fd));
+		} else {
+			/* unless the server wants it: then it is nobody's */
+			window_inval(S, 0, 0, 0);
+			displace(S, 1);
+			EXPECT_TRUE(eventually(COUNT(FUSE_REMOVEMAPPING) == 1));
+			EXPECT_EQ(0, memcmp(p, self->want, RANGE));
+		}
+		window_go(S, FUSE_READ);
+		EXPECT_TRUE(ended(pid, 0));
+		EXPECT_EQ(0, memcmp(p, self->want, RANGE));
+		ASSERT_EQ(0, fsync(fd));
+		EXPECT_EQ(0, memcmp(DISK(0), self->want, RANGE));
+	}
+	fd2 = open_file(S, 1, O_RDONLY);
+	EXPECT_TRUE(reads(fd2, DISK(1), self->s.size, P));
+	close(fd2);
+	munmap(p, RANGE);
+	close(from);
+	close(fd);
+}
+
+/* What would keep a range in the window is not to be had */
+WINDOW_TEST(not_for_ever)
+{
+	struct io_uring_params params = {};
+	int fd = open_file(S, 0, O_RDWR), ring;
+	unsigned char *p = map_file(fd, RANGE, MAP_SHARED);
+	struct iovec iov = { p, P };
+
+	ASSERT_NE(MAP_FAILED, p);
+	p[0] = 'a';
+	EXPECT_EQ(0, mlock(p, P));
+	ASSERT_LT(0, read_text("/proc/self/status", (char *)self->buf, FILE_MAX));
+	EXPECT_NE(NULL, strstr((char *)self->buf, "VmLck:\t       0 kB"));
+	ring = syscall(SYS_io_uring_setup, 4, &params);
+	ASSERT_LE(0, ring);
+	EXPECT_EQ(-1, syscall(SYS_io_uring_register, ring,
+			      IORING_REGISTER_BUFFERS, &iov, 1));
+	EXPECT_EQ(EFAULT, errno);
+	close(ring);
 	munmap(p, RANGE);
 	close(fd);
 }
@@ -906,6 +996,41 @@ WINDOW_TEST(forget_after_removal)
 	EXPECT_TRUE(eventually(!CTL->file[0].nlookup));
 	EXPECT_EQ('a', DISK(0)[0]);
 	EXPECT_EQ(8, ranges_of(S, "free"));
+}
+
+/* T8: nor is it set up again, or cut, if it comes back before that */
+WINDOW_TEST(back_before_removal)
+{
+	int fd, pid, i;
+	char c;
+
+	for (i = 0; i < 2; i++) {
+		fd = open_file(S, i, O_RDWR);
+		ASSERT_EQ(1, pwrite(fd, "a", 1, 0));
+		close(fd);
+		window_hold(S, FUSE_REMOVEMAPPING);
+		drop_caches();
+		ASSERT_TRUE(window_held(S, 1));
+		if (i)
+			pid = SPAWN(truncate(self->s.path[i], P));
+		else
+			pid = SPAWN(fd = open_file(S, i, O_RDWR);
+				    pread(fd, &c, 1, 0); c);
+		sleeps(pid);
+		EXPECT_EQ(1 + i, COUNT(FUSE_SETUPMAPPING));
+		EXPECT_EQ(0, COUNT(FUSE_READ));
+		EXPECT_EQ(0, COUNT(FUSE_SETATTR));
+		window_go(S, FUSE_REMOVEMAPPING);
+		EXPECT_TRUE(ended(pid, i ? 0 : 'a'));
+		EXPECT_EQ('a', DISK(i)[0]);
+		/* it is known still, by its second look-up */
+		EXPECT_EQ(1, CTL->file[i].nlookup);
+		if (!i)
+			continue;
+		EXPECT_EQ(P, CTL->file[i].size);
+		drop_caches();
+		EXPECT_TRUE(eventually(!CTL->file[i].nlookup));
+	}
 }
 
 /* T10: the inode goes while a set-up is under way */
@@ -1045,7 +1170,7 @@ WINDOW_TEST(kill_for_room)
 	for (i = 0; i < 8; i++)
 		pid[i] = SPAWN(p[i / 4][i % 4 * RANGE] = 'a'; 0);
 	ASSERT_TRUE(window_held(S, 8));
-	pid[8] = SPAWN(char c; pread(fd[2], &c, 1, 0));
+	pid[8] = SPAWN(p[2][0]);
 	sleeps(pid[8]);
 	EXPECT_EQ(8, COUNT(FUSE_SETUPMAPPING));
 	EXPECT_TRUE(killed(pid[8]));
@@ -1054,7 +1179,7 @@ WINDOW_TEST(kill_for_room)
 		EXPECT_TRUE(ended(pid[i], 0));
 	/* now all are to be written back before there is room */
 	window_hold(S, FUSE_REMOVEMAPPING);
-	pid[8] = SPAWN(char c; pread(fd[2], &c, 1, 0));
+	pid[8] = SPAWN(p[2][0]);
 	ASSERT_TRUE(window_held(S, 1));
 	sleeps(pid[8]);
 	/* one is enough for one */
@@ -1090,13 +1215,18 @@ TEST(buffer_in_window)
 		fd[i] = open_file(&s, i, O_RDWR);
 		ASSERT_LE(0, fd[i]);
 	}
-	/* one range, and two are needed at once */
+	/* one range, and two are needed at once; in sequence it is set up each time */
 	p = map_file(fd[0], RANGE, MAP_SHARED);
 	q = map_file(fd[1], RANGE, MAP_SHARED);
-	ASSERT_EQ(2 * 4096, pread(fd[1], p + 100, 2 * 4096, RANGE));
-	EXPECT_EQ(0, memcmp(p + 100, s.ctl->file[1].data + RANGE, 2 * 4096));
-	ASSERT_EQ(2 * 4096, pwrite(fd[1], p + 50, 2 * 4096, 10));
-	EXPECT_EQ(0, memcmp(q + 60, s.ctl->file[1].data + RANGE, 8000));
+	for (i = 0; i < 8; i++) {
+		unsigned char *from = s.ctl->file[1].data + RANGE + i * 8192;
+
+		ASSERT_EQ(8192, pread(fd[1], p + 100, 8192, RANGE + i * 8192));
+		EXPECT_EQ(0, memcmp(p + 100, from, 8192));
+		ASSERT_EQ(4000, pwrite(fd[1], p + 50, 4000, i * 4000));
+		EXPECT_EQ(0, memcmp(q + i * 4000 + 50, from, 3950));
+	}
+	EXPECT_LT(16, s.ctl->count[FUSE_SETUPMAPPING]);
 	/* its own file, and past the end */
 	ASSERT_EQ(4096, pwrite(fd[0], p, 4096, 4 * RANGE));
 	ASSERT_EQ(4096, pread(fd[0], p, 4096, 4 * RANGE));
@@ -1106,6 +1236,51 @@ TEST(buffer_in_window)
 	ASSERT_EQ(0, fsync(fd[0]) | fsync(fd[1]));
 	EXPECT_EQ(0, memcmp(s.ctl->file[0].data,
 			    s.ctl->file[1].data + 3 * RANGE, 2 * RANGE));
+	EXPECT_STREQ("", s.ctl->violation);
+	window_stop(&s);
+	test_end();
+}
+
+static int write_unprivileged(int fd, uint64_t pos)
+{
+	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct d[2];
+
+	if (syscall(SYS_capget, &h, d))
+		return 1;
+	d[0].effective &= ~(1U << CAP_FSETID);
+	if (syscall(SYS_capset, &h, d))
+		return 2;
+	return pwrite(fd, "x", 1, pos) != 1;
+}
+
+/* A server that takes privileges from a file that is written to, has to see it */
+TEST(killpriv)
+{
+	struct window_server s = { .init_flags = FUSE_HANDLE_KILLPRIV_V2 };
+	const char *why = setup(&s);
+	struct log_entry *e;
+	int fd[2], i;
+	char c;
+
+	if (why)
+		SKIP(return, "%s", why);
+	for (i = 0; i < 2; i++) {
+		put_file(&s, i, RANGE);
+		s.ctl->file[i].mode = i ? 0777 : 04777;
+		fd[i] = open_file(&s, i, O_RDWR);
+		EXPECT_TRUE(ended(SPAWN(write_unprivileged(fd[i], 5)), 0));
+		ASSERT_EQ(1, pread(fd[i], &c, 1, 5));
+		EXPECT_EQ('x', c);
+		EXPECT_EQ(1, s.ctl->count[FUSE_WRITE]);
+		EXPECT_EQ(i + 1, s.ctl->count[FUSE_SETUPMAPPING]);
+	}
+	for (e = s.ctl->log; e->opcode != FUSE_WRITE;)
+		e++;
+	EXPECT_EQ(FUSE_WRITE_KILL_SUIDGID, e->flags);
+	/* one who may keep them writes to the window */
+	ASSERT_EQ(1, pwrite(fd[0], "y", 1, 6));
+	EXPECT_EQ(1, s.ctl->count[FUSE_WRITE]);
 	EXPECT_STREQ("", s.ctl->violation);
 	window_stop(&s);
 	test_end();
@@ -1150,6 +1325,28 @@ WINDOW_TEST(setup_errors)
 	EXPECT_EQ(0, touch(p + RANGE, true));
 	EXPECT_TRUE(has(fd, "x", 1, RANGE));
 	munmap(p, 4 * RANGE);
+	close(fd);
+}
+
+WINDOW_TEST(malformed_replies)
+{
+	int fd = open_file(S, 0, O_RDWR);
+	unsigned char *p = map_file(fd, RANGE, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, p);
+	CTL->bad[FUSE_SETUPMAPPING] = 1;
+	EXPECT_EQ(-1, pread(fd, self->buf, 1, 0));
+	if (variant->transport == &dev_transport)
+		EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(SIGBUS, touch(p, true));
+	CTL->bad[FUSE_SETUPMAPPING] = 0;
+	EXPECT_EQ(0, touch(p, true));
+	CTL->bad[FUSE_REMOVEMAPPING] = 1;
+	window_inval(S, 0, 0, 1);
+	EXPECT_TRUE(eventually(ranges_of(S, "free") == 8));
+	EXPECT_EQ(-1, fsync(fd));
+	EXPECT_EQ(EIO, errno);
+	munmap(p, RANGE);
 	close(fd);
 }
 
@@ -1361,11 +1558,11 @@ WINDOW_TEST(under_pressure)
 	close(fd);
 }
 
-/* Where making room does not pay it is not done all the time */
+/* Where making room does not pay it is not done */
 WINDOW_TEST(thrashing)
 {
-	unsigned int i, n = 600, x = 1;
-	int fd;
+	unsigned int i, n = 600, x = 1, before;
+	int fd, other;
 
 	put_file(S, 0, FILE_MAX);
 	fd = open_file(S, 0, O_RDWR);
@@ -1374,8 +1571,13 @@ WINDOW_TEST(thrashing)
 		ASSERT_TRUE(has(fd, DISK(0) + (x >> 8) % 500 * P, P,
 				(x >> 8) % 500 * P));
 	}
-	EXPECT_LT(COUNT(FUSE_SETUPMAPPING), n / 3);
-	EXPECT_NE(0, COUNT(FUSE_READ));
+	EXPECT_LT(COUNT(FUSE_SETUPMAPPING), n / 10);
+	EXPECT_LT(n / 2, COUNT(FUSE_READ));
+	/* much at once: as few requests as without a window */
+	before = COUNT(FUSE_READ) + COUNT(FUSE_SETUPMAPPING);
+	EXPECT_TRUE(has(fd, DISK(0), FILE_MAX, 0));
+	EXPECT_GE(before + 8 + FILE_MAX / RANGE, COUNT(FUSE_READ) +
+						 COUNT(FUSE_SETUPMAPPING));
 	/* by request or not, it is one file */
 	memcpy(self->want, DISK(0), FILE_MAX);
 	for (i = 0; i < n; i++) {
@@ -1384,9 +1586,98 @@ WINDOW_TEST(thrashing)
 		ASSERT_EQ(1, pwrite(fd, self->want + x % FILE_MAX, 1,
 				    x % FILE_MAX));
 	}
+	EXPECT_LT(n / 2, COUNT(FUSE_WRITE));
 	EXPECT_TRUE(has(fd, self->want, FILE_MAX, 0));
 	ASSERT_EQ(0, fsync(fd));
 	EXPECT_EQ(0, memcmp(DISK(0), self->want, FILE_MAX));
+	/* what is used often comes in, and what is used in small steps */
+	before = COUNT(FUSE_READ);
+	other = open_file(S, 1, O_RDONLY);
+	for (i = 0; i < 40; i++)
+		ASSERT_TRUE(has(other, DISK(1) + 3 * i, 1, 3 * i));
+	EXPECT_TRUE(reads(fd, self->want, FILE_MAX, P));
+	EXPECT_GE(before + 8, COUNT(FUSE_READ));
+	close(other);
+	close(fd);
+}
+
+static int use_with_others(int fd, int own, int seed)
+{
+	unsigned char *p = map_file(fd, FILE_MAX, MAP_SHARED);
+	unsigned char mine[64] = {}, c;
+	unsigned int x = seed, i, slot;
+	uint64_t pos;
+
+	for (i = 0; i < 200; i++) {
+		x = x * 1103515245 + 12345;
+		slot = (x >> 8) % 64;
+		/* bytes of all in the same page, and all over the file */
+		pos = slot * (FILE_MAX / 64) + slot % 16 * 4096 + own;
+		switch ((x >> 16) % 4) {
+		case 0:
+			mine[slot]++;
+			p[pos] = mine[slot];
+			break;
+		case 1:
+			c = ++mine[slot];
+			if (pwrite(fd, &c, 1, pos) != 1)
+				return 1;
+			break;
+		case 2:
+			if (p[pos] != mine[slot])
+				return 2;
+			break;
+		case 3:
+			if (pread(fd, &c, 1, pos) != 1 || c != mine[slot])
+				return 3;
+		}
+	}
+	munmap(p, FILE_MAX);
+	return 0;
+}
+
+/* In the window and past it at the same time */
+WINDOW_TEST(clients)
+{
+	int fd = open_file(S, 0, O_RDWR), pid[4], i;
+
+	CTL->concurrent = 1;
+	CTL->file[0].size = FILE_MAX;
+	memset(DISK(0), 0, FILE_MAX);
+	ASSERT_EQ(0, fstat(fd, &(struct stat){}));
+	close(fd);
+	fd = open_file(S, 0, O_RDWR);
+	ASSERT_EQ(0, pread(fd, self->buf, 1, FILE_MAX));
+	for (i = 0; i < 4; i++)
+		pid[i] = SPAWN(use_with_others(fd, i, i));
+	for (i = 0; i < 4; i++)
+		EXPECT_TRUE(ended(pid[i], 0));
+	close(fd);
+}
+
+/* readahead(2) and its like do not wait */
+WINDOW_TEST(advice)
+{
+	int fd = open_file(S, 0, O_RDONLY), fd2;
+
+	window_hold(S, FUSE_SETUPMAPPING);
+	ASSERT_EQ(0, posix_fadvise(fd, RANGE + 1, RANGE, POSIX_FADV_WILLNEED));
+	ASSERT_TRUE(window_held(S, 2));
+	ASSERT_EQ(0, readahead(fd, 0, 4 * RANGE));
+	ASSERT_TRUE(window_held(S, 4));
+	window_go(S, FUSE_SETUPMAPPING);
+	EXPECT_TRUE(has(fd, DISK(0), 4 * RANGE, 0));
+	EXPECT_EQ(4, COUNT(FUSE_SETUPMAPPING));
+	EXPECT_EQ(0, COUNT(FUSE_READ));
+	EXPECT_EQ(EINVAL, posix_fadvise(fd, 0, -1, POSIX_FADV_WILLNEED));
+	/* as far as there is room */
+	CTL->file[1].size = FILE_MAX;
+	fd2 = open_file(S, 1, O_RDONLY);
+	ASSERT_EQ(0, posix_fadvise(fd2, 0, 0, POSIX_FADV_WILLNEED));
+	EXPECT_GE(8, COUNT(FUSE_SETUPMAPPING));
+	EXPECT_TRUE(has(fd, DISK(0), 4 * RANGE, 0));
+	EXPECT_EQ(0, posix_fadvise(fd2, 0, 0, POSIX_FADV_DONTNEED));
+	close(fd2);
 	close(fd);
 }
 
