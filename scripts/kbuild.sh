@@ -35,10 +35,11 @@ configure()
 		kbuild "$tree" "$out" "$@" olddefconfig
 }
 
-# check_config OUT: Kconfig drops silently what it cannot have
+# check_config OUT: Kconfig drops silently what it cannot have; of what is said
+# twice the last counts
 check_config()
 {
-	local out=$1 line name bad=0
+	local out=$1 line name bad=0 seen=' '
 
 	while read -r line; do
 		case $line in
@@ -46,11 +47,13 @@ check_config()
 		'# CONFIG_'*' is not set') name=${line#\# } name=${name%% *} ;;
 		*) continue ;;
 		esac
+		[[ $seen != *" $name "* ]] || continue
+		seen+="$name "
 		grep -qxF "$line" "$out/.config" && continue
 		[ "$line" = "# $name is not set" ] &&
 			! grep -q "^$name=" "$out/.config" && continue
 		echo "error: $line is wanted, there is: $(grep -w "$name" "$out/.config" || echo nothing)"
 		bad=1
-	done <"$out/wanted.config"
+	done < <(tac "$out/wanted.config")
 	return "$bad"
 }
