@@ -76,6 +76,7 @@ FIXTURE_SETUP(name)							\
 {									\
 	const char *why;						\
 									\
+	skip_reason = &_metadata->results->reason;			\
 	self->page = getpagesize();					\
 	self->s.type = variant->type;					\
 	self->s.transport = variant->transport;				\
@@ -176,6 +177,7 @@ FIXTURE_SETUP(name)							\
 {									\
 	const char *why;						\
 									\
+	skip_reason = &_metadata->results->reason;			\
 	self->s = (struct server){					\
 		.type = what,						\
 		.transport = variant->transport,			\

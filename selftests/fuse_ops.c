@@ -19,6 +19,28 @@ void check_len(const struct request *r, size_t size)
 	CHECK(size, BODY_LEN(r));
 }
 
+static void check_time(uint64_t sec, uint32_t nsec,
+		       const struct statx_timestamp *t)
+{
+	CHECK(sec, t->tv_sec);
+	CHECK(nsec > 999999999 ? 999999999 : nsec, t->tv_nsec);
+}
+
+void check_told(const struct fuse_attr *attr, const struct statx *stx)
+{
+	CHECK(attr->ino, stx->stx_ino);
+	CHECK(attr->size, stx->stx_size);
+	CHECK(attr->blocks, stx->stx_blocks);
+	CHECK(attr->mode, stx->stx_mode);
+	CHECK(attr->nlink, stx->stx_nlink);
+	CHECK(attr->uid, stx->stx_uid);
+	CHECK(attr->gid, stx->stx_gid);
+	CHECK(attr->blksize, stx->stx_blksize);
+	check_time(attr->atime, attr->atimensec, &stx->stx_atime);
+	check_time(attr->mtime, attr->mtimensec, &stx->stx_mtime);
+	check_time(attr->ctime, attr->ctimensec, &stx->stx_ctime);
+}
+
 void check_strings(const struct request *r, size_t size, const char *first,
 		   const char *second)
 {

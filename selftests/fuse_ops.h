@@ -24,6 +24,8 @@
 #ifndef FUSE_OPS_H
 #define FUSE_OPS_H
 
+#include <sys/stat.h>
+
 #include "fuse_faults.h"
 #include "fuse_server.h"
 
@@ -79,6 +81,8 @@ void check_strings(const struct request *r, size_t size, const char *first,
 		   const char *second);
 /* It has no more than the structure */
 void check_len(const struct request *r, size_t size);
+/* What statx(2) told is what the server said; nanoseconds have a limit */
+void check_told(const struct fuse_attr *attr, const struct statx *stx);
 
 /* A reply that names a node; the name is to be looked up again */
 #define ENTRY(number, type) {						\

@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../kselftest.h"
 #include "fuse_counts.h"
 #include "fuse_server.h"
 
@@ -115,6 +116,25 @@ static void restore_sysctls(void)
 		write_text(saved_sysctl[i].path, saved_sysctl[i].text);
 }
 
+/*
+ * Without FUSE_DESTROY: to be asked for a reply while it dies, or over a ring
+ * that is its own, would keep the server for good.
+ */
+static void force_umount(struct server *s)
+{
+	umount2(s->mnt, MNT_FORCE | MNT_DETACH);
+}
+
+/* What is to be in order before a test ends in its midst */
+static void leave(void)
+{
+	struct server *s;
+
+	for (s = servers; s; s = s->next)
+		force_umount(s);
+	restore_sysctls();
+}
+
 void fail(const char *fmt, ...)
 {
 	struct server *s;
@@ -135,7 +155,7 @@ void fail(const char *fmt, ...)
 			fprintf(stderr, " %s", opcode_name(s->log[i % 64]));
 		fputc('\n', stderr);
 	}
-	restore_sysctls();
+	leave();
 	abort();
 }
 
@@ -418,6 +438,8 @@ int server_reply_bad(struct server *s, struct request *r, enum bad_reply how,
 	int want = -EINVAL, err;
 	bool ends = false;
 
+	if (r->from)
+		needs_mended(s, "malformed replies over io_uring are not EIO");
 	memcpy(more, data, len);
 	switch (how) {
 	case BAD_SHORT:
@@ -470,8 +492,8 @@ static const struct server_node *find_node(struct server *s, uint64_t ino,
 	const struct server_node *node;
 
 	for (node = s->nodes; node && node->name; node++)
-		if (ino ? node->ino == ino :
-			  node->parent == parent && !strcmp(node->name, name))
+		if (name ? node->parent == parent && !strcmp(node->name, name) :
+			   node->ino == ino)
 			return node;
 	return NULL;
 }
@@ -865,10 +887,35 @@ static unsigned int mount_dev(const char *mnt)
 	return dev;
 }
 
+/* NULL where there is none */
+static const char *loop_device(void)
+{
+	static char path[32];
+	struct loop_config config = { .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+	int ctl = open("/dev/loop-control", O_RDWR | O_CLOEXEC), loop, n;
+
+	n = ctl < 0 ? -1 : ioctl(ctl, LOOP_CTL_GET_FREE);
+	close(ctl);
+	if (n < 0)
+		return NULL;
+	snprintf(path, sizeof(path), "/dev/loop%d", n);
+	loop = open(path, O_RDWR | O_CLOEXEC);
+	config.fd = open(base, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (loop < 0 || ftruncate(config.fd, 1 << 20) ||
+	    ioctl(loop, LOOP_CONFIGURE, &config))
+		return NULL;
+	close(config.fd);
+	/* it ends with its last user: @loop must outlive the mount's begin */
+	return path;
+}
+
 static const char *fuse_start(struct server *s)
 {
+	const char *source = s->block ? loop_device() : "fuse";
 	char opts[256];
 
+	if (!source)
+		return "no loop device";
 	s->fd = open(s->device ?: "/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (s->fd < 0)
 		return "no /dev/fuse";
@@ -876,7 +923,7 @@ static const char *fuse_start(struct server *s)
 	snprintf(opts, sizeof(opts),
 		 "fd=%d,rootmode=40000,user_id=%u,group_id=%u%s%s", s->fd,
 		 getuid(), getgid(), s->options ? "," : "", s->options ?: "");
-	if (mount(s->source ?: "fuse", s->mnt, s->source ? "fuseblk" : "fuse",
+	if (mount(source, s->mnt, s->block ? "fuseblk" : "fuse",
 		  MS_NOSUID | MS_NODEV, opts))
 		return "cannot mount fuse";
 	snprintf(s->path, sizeof(s->path), "%s/file", s->mnt);
@@ -990,27 +1037,6 @@ const char *server_path(struct server *s, const char *name)
 	return path;
 }
 
-const char *loop_device(void)
-{
-	static char path[32];
-	struct loop_config config = { .info.lo_flags = LO_FLAGS_AUTOCLEAR };
-	int ctl = open("/dev/loop-control", O_RDWR | O_CLOEXEC), loop, n;
-
-	n = ctl < 0 ? -1 : ioctl(ctl, LOOP_CTL_GET_FREE);
-	close(ctl);
-	if (n < 0)
-		return NULL;
-	snprintf(path, sizeof(path), "/dev/loop%d", n);
-	loop = open(path, O_RDWR | O_CLOEXEC);
-	config.fd = open(base, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (loop < 0 || ftruncate(config.fd, 1 << 20) ||
-	    ioctl(loop, LOOP_CONFIGURE, &config))
-		return NULL;
-	close(config.fd);
-	/* it ends with its last user: @loop must outlive the mount's begin */
-	return path;
-}
-
 const char *server_control(struct server *s, const char *name)
 {
 	static char path[192];
@@ -1076,7 +1102,7 @@ void server_stop(struct server *s)
 		server_quiet(s);
 	}
 	close_device(s);
-	umount2(s->mnt, MNT_DETACH);
+	force_umount(s);
 	for (p = &servers; *p; p = &(*p)->next)
 		if (*p == s) {
 			*p = s->next;
@@ -1164,6 +1190,21 @@ int counted_ioctl(int fd, unsigned long cmd, const void *arg)
 	if (ret == -EINVAL)
 		count("ioctl", cmd, dev_transport.name, COUNT_MALFORMED);
 	return ret;
+}
+
+char (*skip_reason)[1024];
+
+void needs_mended(struct server *s, const char *fault)
+{
+	struct fuse_enable arg = { .features = 0 };
+
+	if (!ioctl(s->fd, FUSE_DEV_IOC_ENABLE, &arg) || errno != ENOTTY ||
+	    getenv("FUSE_FAULTS"))
+		return;
+	snprintf(*skip_reason, sizeof(*skip_reason), "a fault of mainline: %s",
+		 fault);
+	leave();
+	_exit(KSFT_SKIP);
 }
 
 int server_enable(struct server *s, uint64_t features)

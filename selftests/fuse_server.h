@@ -129,7 +129,7 @@ struct server {
 	bool unrestricted;	/* CUSE_UNRESTRICTED_IOCTL */
 	bool manual_init;	/* the test takes FUSE_INIT or CUSE_INIT */
 	const char *options;	/* of the mount, beside those it must have */
-	const char *source;	/* a block device: fuseblk */
+	bool block;		/* fuseblk, on a loop device of 1 MiB */
 	const struct server_node *nodes;	/* to one without a name */
 
 	/* to be changed at any time */
@@ -183,6 +183,14 @@ extern const char *test_case;	/* where a test has many, the one being tested */
 
 /* End the test */
 void fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/*
+ * A fault of mainline that this series mends: without the series the test ends
+ * here as skipped; with FUSE_FAULTS in the environment it goes on, and fails.
+ */
+void needs_mended(struct server *s, const char *fault);
+/* Where the harness looks for why a test was skipped; fixtures set it */
+extern char (*skip_reason)[1024];
 
 /* A field of a message, or what else is one of many to be checked */
 void check_value(const char *what, uint64_t expected, uint64_t seen);
@@ -374,9 +382,6 @@ int ring_cmd(struct server *s, uint32_t op, const struct fuse_uring_cmd_req *req
 void ring_close(struct server *s);
 /* The request @unique is there to be received */
 bool ring_has(struct server *s, uint64_t unique);
-
-/* A loop device of 1 MiB, for server.source; NULL where there is none */
-const char *loop_device(void);
 
 /* Write a file of proc or sysfs: 0 or -errno */
 int write_text(const char *path, const char *text);

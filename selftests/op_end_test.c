@@ -16,44 +16,7 @@
 
 FUSE_OP_FIXTURE(end, .options = "allow_other");
 
-FIXTURE(block)
-{
-	struct server s;
-	struct client c;
-};
-
-FIXTURE_VARIANT(block)
-{
-	const struct transport *transport;
-};
-
-FIXTURE_VARIANT_ADD(block, dev) { .transport = &dev_transport };
-FIXTURE_VARIANT_ADD(block, splice) { .transport = &splice_transport };
-FIXTURE_VARIANT_ADD(block, uring) { .transport = &uring_transport };
-
-FIXTURE_SETUP(block)
-{
-	const char *why = test_begin();
-
-	self->s = (struct server){ .transport = variant->transport };
-	if (!why)
-		self->s.source = loop_device();
-	if (!why && !self->s.source)
-		why = "no loop device";
-	if (!why)
-		why = server_start(S);
-	if (!why)
-		why = client_try(C, FUSE_CLIENT);
-	if (why) {
-		test_end();
-		SKIP(return, "%s", why);
-	}
-}
-
-FIXTURE_TEARDOWN(block)
-{
-	fixture_stop(S, C, _metadata->exit_code == KSFT_FAIL);
-}
+FUSE_OP_FIXTURE(block, .block = true);
 
 /* A file system on a block device is told, and umount(2) waits for it */
 static struct request *umount_start(struct client *c, struct server *s)

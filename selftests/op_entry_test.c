@@ -337,20 +337,7 @@ FUSE_TEST(dentry, lookup_attributes)
 	ASSERT_EQ(0, lookup(C, S, &out));
 	for (i = 0; i < 2; i++) {
 		stx = out(C, ARG(0));
-		EXPECT_EQ(out.attr.ino, stx->stx_ino);
-		EXPECT_EQ(out.attr.size, stx->stx_size);
-		EXPECT_EQ(out.attr.blocks, stx->stx_blocks);
-		EXPECT_EQ(out.attr.mode, stx->stx_mode);
-		EXPECT_EQ(3, stx->stx_nlink);
-		EXPECT_EQ(11, stx->stx_uid);
-		EXPECT_EQ(12, stx->stx_gid);
-		EXPECT_EQ(8192, stx->stx_blksize);
-		EXPECT_EQ(1000000001, stx->stx_atime.tv_sec);
-		EXPECT_EQ(1000000002, stx->stx_mtime.tv_sec);
-		EXPECT_EQ(1000000003, stx->stx_ctime.tv_sec);
-		EXPECT_EQ(4, stx->stx_atime.tv_nsec);
-		EXPECT_EQ(5, stx->stx_mtime.tv_nsec);
-		EXPECT_EQ(999999999, stx->stx_ctime.tv_nsec);
+		check_told(&out.attr, stx);
 		/* the second time without asking */
 		S->manual = 1ULL << FUSE_LOOKUP;
 		ASSERT_EQ(0, stat_name(C, S, "new"));

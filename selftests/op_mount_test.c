@@ -222,59 +222,8 @@ FUSE_TEST(plain, syncfs)
 
 static int root_fd = -1;
 
-FIXTURE(block)
-{
-	struct server s;
-	struct client c;
-};
-
-FIXTURE_VARIANT(block)
-{
-	const struct transport *transport;
-};
-
-FIXTURE_VARIANT_ADD(block, dev) { .transport = &dev_transport };
-FIXTURE_VARIANT_ADD(block, splice) { .transport = &splice_transport };
-FIXTURE_VARIANT_ADD(block, uring) { .transport = &uring_transport };
-
-FIXTURE_SETUP(block)
-{
-	const char *why = test_begin();
-
-	self->s.transport = variant->transport;
-	self->s.source = why ? NULL : loop_device();
-	if (!why && !self->s.source)
-		why = "no loop device";
-	self->s.options = "blksize=1024";
-	self->s.nodes = nodes;
-	if (!why)
-		why = server_start(S);
-	if (!why)
-		why = client_try(C, FUSE_CLIENT);
-	if (why) {
-		test_end();
-		SKIP(return, "%s", why);
-	}
-}
-
-FIXTURE_TEARDOWN(block)
-{
-	struct server *s = &self->s;
-
-	if (_metadata->exit_code == KSFT_FAIL) {
-		server_die(s);
-	} else {
-		server_check(s);
-		/* by the client: it waits for DESTROY */
-		sys(C, SYS_close, root_fd);
-		sys_start(C, SYS_umount2, str(C, s->mnt), 0);
-		answer(s, FUSE_DESTROY, NULL, 0);
-		CHECK(0, call_end(C));
-		client_exit(C);
-		server_stop(s);
-	}
-	test_end();
-}
+FUSE_OP_FIXTURE(block, .block = true, .options = "blksize=1024",
+		.nodes = nodes);
 
 static void start_syncfs(struct client *c, struct server *s)
 {
