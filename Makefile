@@ -18,7 +18,7 @@ demo: ## v4l2-ctl streams from a CUSE camera, a tone is played by mmap: build/de
 test: ## all tests on both test kernels; T='*glob*', BASE_ONLY=1, LINT=1
 	@scripts/deps && T='$(T)' scripts/test
 
-kernel: ## build a test kernel; F=lockdep (default), kasan, base or gcov
+kernel: ## build a test kernel; F=lockdep (default), kasan, base, gcov or bench
 	@$(kernel)
 
 shell: ## a prompt in the VM; F= as above, FILES='host files'
@@ -39,6 +39,12 @@ series: ## mails in build/series: V=version, TREE=git tree of 7.3, BENCH=no
 bisect-check: ## every patch compiles alone; PATCHES=glob CONFIGS=glob; BOOT=1: boots and passes
 	@scripts/deps && scripts/bisect-check
 
+bench: ## measure, beside what one would use instead: build/results/bench.tsv, bench.svg
+	@scripts/deps && scripts/bench
+
+bench-check: ## fails where it takes 1% more instructions than in bench/reference.tsv
+	@scripts/deps && scripts/bench check
+
 coverage: ## which lines of fs/fuse the tests run: build/results/coverage.txt
 	@scripts/deps && T='$(T)' scripts/coverage
 
@@ -52,4 +58,4 @@ clean: ## remove all that was built, but keep the kernel source that was fetched
 export COMMAND := $(value CMD)
 export BASE_ONLY LINT
 
-.PHONY: help demo test kernel shell run apply refresh series bisect-check coverage lint clean
+.PHONY: help demo test kernel shell run apply refresh series bisect-check bench bench-check coverage lint clean
