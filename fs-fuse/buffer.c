@@ -40,7 +40,7 @@ static const struct rhashtable_params fuse_buffer_params = {
 	.automatic_shrinking	= true,
 };
 
-static void fuse_buffers_put(struct fuse_buffers *buffers)
+void fuse_buffers_put(struct fuse_buffers *buffers)
 {
 	if (refcount_dec_and_test(&buffers->count)) {
 		rhashtable_destroy(&buffers->table);
@@ -48,7 +48,7 @@ static void fuse_buffers_put(struct fuse_buffers *buffers)
 	}
 }
 
-static struct fuse_buffers *fuse_conn_buffers_create(struct fuse_conn *fc)
+struct fuse_buffers *fuse_conn_buffers_create(struct fuse_conn *fc)
 {
 	struct fuse_buffers *buffers = fuse_conn_buffers(fc);
 	struct fuse_buffers *old = NULL;
@@ -88,12 +88,10 @@ void fuse_buffers_free(struct fuse_conn *fc)
 		fuse_buffers_put(fc->buffers);
 }
 
-static void fuse_buffer_uncharge(struct fuse_buffer *buffer,
-				 unsigned long pages)
+void fuse_buffers_uncharge(struct fuse_buffers *buffers,
+			   struct user_struct *user, unsigned long pages)
 {
-	struct fuse_buffers *buffers = buffer->buffers;
-
-	atomic_long_sub(pages, &buffer->user->locked_vm);
+	atomic_long_sub(pages, &user->locked_vm);
 	spin_lock(&buffers->lock);
 	buffers->pages -= pages;
 	spin_unlock(&buffers->lock);
@@ -105,9 +103,9 @@ static void fuse_buffer_uncharge(struct fuse_buffer *buffer,
  * buffer that is filled on demand, which may be larger than memory as the server
  * can drop pages, by the pages that are present.
  */
-static int fuse_buffer_charge(struct fuse_buffer *buffer, u64 pages)
+int fuse_buffers_charge(struct fuse_buffers *buffers, struct user_struct *user,
+			u64 pages)
 {
-	struct fuse_buffers *buffers = buffer->buffers;
 	u64 limit = READ_ONCE(fuse_max_buffer_pages);
 	unsigned long locked;
 
@@ -122,13 +120,24 @@ static int fuse_buffer_charge(struct fuse_buffer *buffer, u64 pages)
 	buffers->pages += pages;
 	spin_unlock(&buffers->lock);
 
-	locked = atomic_long_add_return(pages, &buffer->user->locked_vm);
+	locked = atomic_long_add_return(pages, &user->locked_vm);
 	if (locked <= rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT ||
 	    capable(CAP_IPC_LOCK))
 		return 0;
 
-	fuse_buffer_uncharge(buffer, pages);
+	fuse_buffers_uncharge(buffers, user, pages);
 	return -ENOMEM;
+}
+
+static int fuse_buffer_charge(struct fuse_buffer *buffer, u64 pages)
+{
+	return fuse_buffers_charge(buffer->buffers, buffer->user, pages);
+}
+
+static void fuse_buffer_uncharge(struct fuse_buffer *buffer,
+				 unsigned long pages)
+{
+	fuse_buffers_uncharge(buffer->buffers, buffer->user, pages);
 }
 
 /* Pages that are charged with the buffer, and stay so as long as it lives */

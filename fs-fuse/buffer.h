@@ -171,6 +171,12 @@ typedef ssize_t (*fuse_buffer_copy_t)(struct folio *folio, size_t offset,
 				      size_t len, void *src);
 
 /* buffer.c */
+struct fuse_buffers *fuse_conn_buffers_create(struct fuse_conn *fc);
+void fuse_buffers_put(struct fuse_buffers *buffers);
+int fuse_buffers_charge(struct fuse_buffers *buffers, struct user_struct *user,
+			u64 pages);
+void fuse_buffers_uncharge(struct fuse_buffers *buffers,
+			   struct user_struct *user, unsigned long pages);
 vm_fault_t fuse_buffer_fault(struct vm_fault *vmf);
 struct fuse_buffer *fuse_buffer_find(struct fuse_conn *fc, u64 nodeid);
 struct fuse_buffer *fuse_buffer_get(struct fuse_conn *fc, u64 nodeid, u64 size,
