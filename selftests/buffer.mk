@@ -6,7 +6,7 @@
 BUFFER_DIR := $(dir $(lastword $(MAKEFILE_LIST)))
 BUFFER_TESTS := admin_test bind_test demand_test dirty_test buffer_notify_test buffer_stress_test
 BUFFER_TESTS += buffer_test client_test
-BUFFER_TESTS += fault_test kill_test limits_test mmap_test splice_test userns_test
+BUFFER_TESTS += fault_test kill_test limits_test mmap_test splice_test userns_test window_test
 BUFFER_TESTS += $(patsubst %.c,%,$(notdir $(wildcard $(BUFFER_DIR)op_*_test.c)))
 
 TEST_GEN_FILES += fuse_client
@@ -27,15 +27,17 @@ endif
 TEST_GEN_PROGS += $(BUFFER_TESTS)
 
 LOCAL_HDRS += fuse_server.h fuse_client.h fuse_layout.h fuse_counts.h fuse_fixture.h fuse_ops.h op_call.h fuse_faults.h
+LOCAL_HDRS += window_server.h
 
 include ../../lib.mk
 
 BUFFER_PROGS := $(addprefix $(OUTPUT)/,$(BUFFER_TESTS))
 
 BUFFER_OBJS := $(addprefix $(OUTPUT)/,fuse_server.o fuse_uring.o fuse_counts.o fuse_ops.o)
-EXTRA_CLEAN += $(BUFFER_OBJS) $(OUTPUT)/fuse_names.h
+WINDOW_OBJS := $(OUTPUT)/window_server.o
+EXTRA_CLEAN += $(BUFFER_OBJS) $(WINDOW_OBJS) $(OUTPUT)/fuse_names.h
 
-$(BUFFER_OBJS): $(OUTPUT)/%.o: %.c $(LOCAL_HDRS)
+$(BUFFER_OBJS) $(WINDOW_OBJS): $(OUTPUT)/%.o: %.c $(LOCAL_HDRS)
 	$(call msg,CC,,$@)
 	$(Q)$(CC) $(CFLAGS) -I$(OUTPUT) -c $< -o $@
 
@@ -60,10 +62,11 @@ export BUFFER_NAMES
 $(OUTPUT)/fuse_counts.o: $(OUTPUT)/fuse_names.h
 $(OUTPUT)/fuse_names.h: $(wildcard $(addsuffix /linux/fuse*.h,$(filter-out -isystem,$(KHDR_INCLUDES))))
 	$(call msg,GEN,,$@)
-	$(Q)echo '#include <linux/fuse_buffer.h>' | $(CC) $(KHDR_INCLUDES) -E -dD - | \
+	$(Q)echo '#include <linux/fuse_window.h>' | $(CC) $(KHDR_INCLUDES) -E -dD - | \
 		awk "$$BUFFER_NAMES" >$@
 
 $(BUFFER_PROGS): $(BUFFER_OBJS)
+$(OUTPUT)/window_test: $(WINDOW_OBJS)
 $(OUTPUT)/compat_test: LOCAL_HDRS += mmap_test.c
 $(OUTPUT)/compat_test: mmap_test.c
 $(BUFFER_PROGS) $(OUTPUT)/fuse_client: LDFLAGS += $(BUFFER_STATIC)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <linux/fuse_buffer.h>
+#include <linux/fuse_window.h>
 
 #include "fuse_counts.h"
 
@@ -86,6 +86,11 @@ static void write_record(size_t i, const char *transport, const unsigned int *n)
 
 	if (write(out, line, len) != len)
 		perror("FUSE_COUNTS");
+}
+
+void counts_clear(void)
+{
+	memset(counts, 0, sizeof(counts));
 }
 
 void counts_write(void)

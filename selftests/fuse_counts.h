@@ -19,6 +19,8 @@ void count(const char *kind, unsigned long number, const char *transport,
 /* Before the file's path is hidden by a mount, and at the end of the test */
 void counts_open(void);
 void counts_write(void);
+/* In a child: what there is will be written by its parent */
+void counts_clear(void);
 const char *opcode_name(uint32_t number);
 
 #endif /* FUSE_COUNTS_H */

@@ -7,7 +7,7 @@
 #define FUSE_LAYOUT_H
 
 #include <stddef.h>
-#include <linux/fuse_buffer.h>
+#include <linux/fuse_window.h>
 
 /* A field in the middle and the last one fix all that have no holes */
 #define LAYOUT(type, size, field, field_at, last, last_at)		\
@@ -26,5 +26,7 @@ LAYOUT(fuse_buffer_bind, 64, nodeid, 32, padding, 60);
 LAYOUT(fuse_buffer_unbind, 32, start, 16, len, 24);
 LAYOUT(fuse_buffer_range, 16, start, 0, len, 8);
 LAYOUT(fuse_buffer_dirty, 24, ranges, 8, padding, 20);
+LAYOUT(fuse_window_attach, 16, size, 0, flags, 12);
+LAYOUT(fuse_window_dirty, 32, ranges, 16, padding, 28);
 
 #endif /* FUSE_LAYOUT_H */
