@@ -24,8 +24,8 @@ kernel: ## build a test kernel; F=lockdep (default), kasan, base, gcov or bench
 shell: ## a prompt in the VM; F= as above, FILES='host files'
 	@$(kernel) && $(user) && scripts/vm --flavour $(F) -- $(FILES)
 
-run: ## run a command in the VM: CMD='...' FILES='host files' F=, OUT=dir is /out
-	@$(kernel) && $(user) && scripts/vm --flavour $(F) $(if $(OUT),--out '$(OUT)') --cmd "$$COMMAND" -- $(FILES)
+run: ## run a command in the VM: CMD='...' FILES='host files' F=, OUT=dir is /out, VIRTIOFS=1
+	@$(kernel) && $(user) && scripts/vm --flavour $(F) $(if $(VIRTIOFS),--virtiofs yes) $(if $(OUT),--out '$(OUT)') --cmd "$$COMMAND" -- $(FILES)
 
 apply: ## the series as commits on the kernel git tree TREE=dir
 	@scripts/compose --git "$$TREE"

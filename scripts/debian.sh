@@ -12,34 +12,55 @@ mirror()
 		sed -n 's/^Debian|//p; s/^|\(.*\/debian\/*\)$/\1/p' | sort -u | head -n 1
 }
 
-# private_apt SUITE ARGUMENT...: apt-get that knows only SUITE
+# private_apt SUITES TOOL ARGUMENT...: apt-get or apt-cache that knows only
+# SUITES, one or several words
 private_apt()
 {
-	local apt=$BUILD/apt/$1
+	local apt=$BUILD/apt/${1// /+} tool=$2
 
-	shift
-	apt-get -qy -o Dir::Etc::sourcelist="$apt/debian.sources" \
+	shift 2
+	"$tool" -q -o APT::Get::Assume-Yes=true -o Dir::Etc::sourcelist="$apt/debian.sources" \
 		-o Dir::Etc::sourceparts=- -o Dir::State::lists="$apt/lists" \
 		-o Dir::Cache="$apt/cache" -o APT::Sandbox::User="$(id -un)" \
 		-o Acquire::Retries=3 -o Acquire::Languages=none "$@"
 }
 
-# download_debs SUITE DIR PACKAGE...: put the packages' files into DIR
-download_debs()
+# private_update SUITES: fetch the lists of packages
+private_update()
 {
-	local suite=$1 dir=$2 apt=$BUILD/apt/$1 uri
+	local apt=$BUILD/apt/${1// /+} uri
 
-	shift 2
 	[ -f "$KEYRING" ] || die "$KEYRING is missing: install debian-archive-keyring"
 	uri=$(mirror)
 	[ -n "$uri" ] || die "apt has no Debian mirror configured: add one to /etc/apt"
-	mkdir -p "$apt"/{lists,cache/archives}/partial "$dir"
+	mkdir -p "$apt"/{lists,cache/archives}/partial
 	cat >"$apt/debian.sources" <<-EOF
 	Types: deb
 	URIs: $uri
-	Suites: $suite
+	Suites: $1
 	Components: main
 	Signed-By: $KEYRING
 	EOF
-	private_apt "$suite" update && cd "$dir" && private_apt "$suite" download "$@"
+	private_apt "$1" apt-get update
+}
+
+# download_debs SUITES DIR PACKAGE...: put the packages' files into DIR
+download_debs()
+{
+	local suites=$1 dir=$2
+
+	shift 2
+	mkdir -p "$dir"
+	private_update "$suites" && cd "$dir" && private_apt "$suites" apt-get download "$@"
+}
+
+# libraries SUITES PACKAGE: the packages of libraries that it needs, and they
+libraries()
+{
+	local first
+
+	mapfile -t first < <(private_apt "$1" apt-cache depends -i "$2" |
+		sed -nE 's/^ *(Pre)?Depends: ((z?lib)[^ ]*)$/\2/p')
+	private_apt "$1" apt-cache depends -i --recurse "${first[@]}" |
+		grep -E '^z?lib' | sort -u
 }
