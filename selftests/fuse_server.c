@@ -130,8 +130,12 @@ static void leave(void)
 {
 	struct server *s;
 
-	for (s = servers; s; s = s->next)
+	/* nobody else will answer what the end of the mount sends */
+	for (s = servers, servers = NULL; s; s = s->next) {
+		if (s->transport->connect)
+			s->transport->stop(s);
 		force_umount(s);
+	}
 	restore_sysctls();
 }
 
@@ -438,7 +442,7 @@ int server_reply_bad(struct server *s, struct request *r, enum bad_reply how,
 	int want = -EINVAL, err;
 	bool ends = false;
 
-	if (r->from)
+	if (r->from && s->transport->start)
 		needs_mended(s, "malformed replies over io_uring are not EIO");
 	memcpy(more, data, len);
 	switch (how) {
@@ -714,7 +718,7 @@ static void serve_one(struct server *s, uint32_t opcode)
 		*tail = r;
 		return;
 	}
-	if (!housekeeping(s, r))
+	if (!(s->serve && s->serve(s, r)) && !housekeeping(s, r))
 		fail("unexpected %s", opcode_name(op));
 	free(r);
 }
@@ -909,7 +913,7 @@ static const char *loop_device(void)
 	return path;
 }
 
-static const char *fuse_start(struct server *s)
+static const char *dev_connect(struct server *s)
 {
 	const char *source = s->block ? loop_device() : "fuse";
 	char opts[256];
@@ -919,17 +923,27 @@ static const char *fuse_start(struct server *s)
 	s->fd = open(s->device ?: "/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (s->fd < 0)
 		return "no /dev/fuse";
-	mkdir(s->mnt, 0755);
 	snprintf(opts, sizeof(opts),
 		 "fd=%d,rootmode=40000,user_id=%u,group_id=%u%s%s", s->fd,
 		 getuid(), getgid(), s->options ? "," : "", s->options ?: "");
 	if (mount(source, s->mnt, s->block ? "fuseblk" : "fuse",
 		  MS_NOSUID | MS_NODEV, opts))
 		return "cannot mount fuse";
+	s->wait_fd = s->fd;
+	return NULL;
+}
+
+static const char *fuse_start(struct server *s)
+{
+	const char *why;
+
+	mkdir(s->mnt, 0755);
+	why = s->transport->connect ? s->transport->connect(s) : dev_connect(s);
+	if (why)
+		return why;
 	snprintf(s->path, sizeof(s->path), "%s/file", s->mnt);
 	s->ino = FILE_INO;
 	s->dev = mount_dev(s->mnt);
-	s->wait_fd = s->fd;
 	if (!s->manual_init)
 		return fuse_init(s);
 	s->manual |= 1ULL << FUSE_INIT;
@@ -1197,8 +1211,10 @@ char (*skip_reason)[1024];
 void needs_mended(struct server *s, const char *fault)
 {
 	struct fuse_enable arg = { .features = 0 };
+	int fd = s->transport->connect ? open("/dev/fuse", O_RDWR | O_CLOEXEC) :
+					 s->fd;
 
-	if (!ioctl(s->fd, FUSE_DEV_IOC_ENABLE, &arg) || errno != ENOTTY ||
+	if (!ioctl(fd, FUSE_DEV_IOC_ENABLE, &arg) || errno != ENOTTY ||
 	    getenv("FUSE_FAULTS"))
 		return;
 	snprintf(*skip_reason, sizeof(*skip_reason), "a fault of mainline: %s",

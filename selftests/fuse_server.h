@@ -77,6 +77,8 @@ struct server;
 struct transport {
 	const char *name;
 	uint64_t init_flags;	/* to be negotiated */
+	/* mount; a reason to skip, or NULL.  The default: fd=, of the device */
+	const char *(*connect)(struct server *s);
 	/* after FUSE_INIT: a reason to skip, or NULL */
 	const char *(*start)(struct server *s);
 	void (*stop)(struct server *s);
@@ -130,6 +132,7 @@ struct server {
 	bool manual_init;	/* the test takes FUSE_INIT or CUSE_INIT */
 	const char *options;	/* of the mount, beside those it must have */
 	bool block;		/* fuseblk, on a loop device of 1 MiB */
+	const char *tag;	/* of the device of virtiofs, if not the first */
 	const struct server_node *nodes;	/* to one without a name */
 
 	/* to be changed at any time */
@@ -137,6 +140,8 @@ struct server {
 	uint64_t manual;	/* opcodes (1 << nr) that the test takes */
 	uint32_t keep;		/* one more of them, of any number */
 	bool io;		/* serve FUSE_READ and FUSE_WRITE */
+	/* serve what the test does not take; false: it is not of that kind */
+	bool (*serve)(struct server *s, struct request *r);
 	bool deaf;		/* receive nothing outside of take() */
 
 	/* results */
