@@ -368,9 +368,8 @@ FUSE_TEST(getattr, fields)
 	start_getattr(C, S);
 	ANSWER(S, FUSE_GETATTR, attr);
 	ASSERT_EQ(0, call_end(C));
-	for (i = 0, stx = out(C, ARG(0)); i < 2; i++, stx = cached(C, S, "file")) {
+	for (i = 0, stx = out(C, ARG(0)); i < 2; i++, stx = cached(C, S, "file"))
 		check_told(&attr.attr, stx);
-	}
 }
 
 /* Asked when the time is over, or something was invalidated; or who insists */
