@@ -46,6 +46,13 @@ void bench_die(const char *file, int line, const char *fmt, ...)
 	exit(1);
 }
 
+/* Until what others have left to do later, such as to free memory, is done */
+static uint64_t take_turn(struct contender *c, unsigned int times)
+{
+	usleep(50000);
+	return c->run(c, times);
+}
+
 static double figure(const struct bench_case *b, uint64_t ns)
 {
 	if (!ns)
@@ -70,13 +77,14 @@ void compare(const struct bench_case *b)
 			fprintf(stderr, "# %s: no %s: %s\n", b->name, c->name,
 				why);
 	}
+	sleep(1);
 	/* the first round does not count: much is done for the first time */
 	for (round = 0; round <= n; round++)
 		for (i = 0; i < b->n; i++) {
 			struct contender *c = &b->contenders[i];
 
 			if (!c->missing)
-				ns[i][(round ?: 1) - 1] = c->run(c, b->times);
+				ns[i][(round ?: 1) - 1] = take_turn(c, b->times);
 		}
 	for (i = 0; i < b->n; i++) {
 		struct contender *c = &b->contenders[i];

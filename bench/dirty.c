@@ -15,6 +15,7 @@
 #define SIZE		(1024 * MIB)
 #define PAGES		(SIZE / PAGE)
 #define RANGES		65536
+#define PARTS		16
 #define DOORBELL	_IO('b', 0)
 
 struct dirty {
@@ -52,12 +53,13 @@ static void query(struct server *s)
 	s->told->ns = now() - start;
 }
 
+/* Emulated, it takes long: a part is measured, the rest takes as long */
 static void read_all(struct server *s)
 {
 	uint64_t start = now();
 
-	consume(d.mem, SIZE);
-	s->told->ns = now() - start;
+	consume(d.mem, SIZE / PARTS);
+	s->told->ns = (now() - start) * PARTS;
 }
 
 static void handle(struct server *s, struct request *r)
@@ -198,7 +200,8 @@ static uint64_t run_read(struct contender *c, unsigned int times)
 	return d.s.told->ns;
 }
 
-static void compare_queries(const char *name, long pages, const char *goal)
+static void compare_queries(const char *name, long pages, const char *goal,
+			    unsigned int rounds)
 {
 	struct contender contenders[] = {
 		{ .name = "reading it all", .run = run_read },
@@ -209,7 +212,7 @@ static void compare_queries(const char *name, long pages, const char *goal)
 	compare(&(struct bench_case){
 		.name = name,
 		.times = 1,
-		.rounds = 3,
+		.rounds = rounds,
 		CONTENDERS(contenders),
 	});
 }
@@ -228,14 +231,14 @@ void dirty(void)
 		return;
 	}
 	start_memfd();
-	compare_queries("1 GiB, nothing was written", 0, "<= 0.001");
-	compare_queries("1 GiB, 1 page was written", 1, NULL);
-	compare_queries("1 GiB, 1,000 pages were written", 1000, NULL);
-	compare_queries("1 GiB, all was written", PAGES, NULL);
+	compare_queries("1 GiB, nothing was written", 0, "<= 0.001", 3);
+	compare_queries("1 GiB, 1 page was written", 1, NULL, 3);
+	compare_queries("1 GiB, 1,000 pages were written", 1000, NULL, 3);
+	compare_queries("1 GiB, all was written", PAGES, NULL, 1);
 	compare(&(struct bench_case){
 		.name = "dirty query, each page that was written",
 		.times = 1,
-		.rounds = 3,
+		.rounds = 1,
 		CONTENDERS(each),
 	});
 	munmap(memfd_map, SIZE);
