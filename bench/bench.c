@@ -26,6 +26,7 @@ static const struct {
 	{ "store", store_pipe },
 	{ "setup", setup },
 	{ "dirty", dirty },
+	{ "window", window },
 	{ "mainline", mainline },
 	{ "scaling", scaling },
 };

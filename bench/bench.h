@@ -103,5 +103,6 @@ void store_pipe(void);
 void dirty(void);
 void mainline(void);
 void scaling(void);
+void window(void);
 
 #endif /* BENCH_H */
