@@ -10,10 +10,12 @@
 
 #include "fuse_i.h"
 #include "dev.h"
+#include "fuse_dev_i.h"
 #include "buffer.h"
 
 #include <linux/memcontrol.h>
 #include <linux/pagemap.h>
+#include <linux/pipe_fs_i.h>
 
 /* Buffers are not reclaimed: somebody else's memory must not end in them */
 static bool fuse_buffer_charged_to_us(struct folio *folio)
@@ -29,16 +31,48 @@ static bool fuse_buffer_charged_to_us(struct folio *folio)
 	return ours;
 }
 
+/* On no LRU list and not charged, as what was written to a pipe */
+static bool fuse_buffer_is_new(struct folio *folio, struct pipe_buffer *buf)
+{
+#ifdef CONFIG_MEMCG
+	if (folio_memcg_charged(folio))
+		return false;
+#endif
+	return !(buf->flags & PIPE_BUF_FLAG_LRU);
+}
+
+/* Add a stolen page like any other */
+static ssize_t fuse_buffer_add_stolen(struct fuse_buffer *buffer, pgoff_t index,
+				      struct fuse_copy_state *cs,
+				      struct folio *folio)
+{
+	int err;
+
+	folio_unlock(folio);
+	folio_mark_uptodate(folio);
+	err = fuse_buffer_add_folio(buffer, folio, index);
+	if (err)
+		return err == -EEXIST ? 0 : err;
+
+	pipe_buf_release(cs->pipe, cs->currbuf);
+	cs->len = 0;
+	cs->moved++;
+	fuse_demand_forget(buffer, index, index);
+	folio_unlock(folio);
+
+	return PAGE_SIZE;
+}
+
 /**
  * fuse_buffer_move - move a page from a pipe into a buffer
  * @buffer: the buffer
  * @index: where to
  * @cs: a message, whose next data is the page
  *
- * The page is taken out of the pipe first, as that may wait.  It cannot be added
- * like any other: it may be on an LRU list and charged already.  So it replaces
- * one that is added for the purpose and that is locked and not up to date for as
- * long, see fuse_buffer_get_folio().
+ * The page is taken out of the pipe first, as that may wait.  One that is on an
+ * LRU list or charged already cannot be added like others.  It replaces one that
+ * is added for the purpose and that is locked and not up to date for as long, see
+ * fuse_buffer_get_folio().
  *
  * Return: %PAGE_SIZE, 0 if the data has to be copied, or -errno.
  */
@@ -58,6 +92,8 @@ ssize_t fuse_buffer_move(struct fuse_buffer *buffer, pgoff_t index,
 	new = fuse_steal_folio(cs, PAGE_SIZE);
 	if (IS_ERR_OR_NULL(new))
 		return PTR_ERR_OR_ZERO(new);
+	if (fuse_buffer_is_new(new, cs->currbuf))
+		return fuse_buffer_add_stolen(buffer, index, cs, new);
 
 	err = -EEXIST;
 	old = NULL;
