@@ -7,7 +7,7 @@ BUFFER_DIR := $(dir $(lastword $(MAKEFILE_LIST)))
 BUFFER_TESTS := admin_test bind_test demand_test dirty_test buffer_notify_test buffer_stress_test
 BUFFER_TESTS += buffer_test client_test
 BUFFER_TESTS += fault_test kill_test limits_test mmap_test splice_test userns_test window_test
-BUFFER_TESTS += virtiofs_test
+BUFFER_TESTS += virtiofs_test virtiofs_device_test
 BUFFER_TESTS += $(patsubst %.c,%,$(notdir $(wildcard $(BUFFER_DIR)op_*_test.c)))
 
 TEST_GEN_FILES += fuse_client virtiofs_relay

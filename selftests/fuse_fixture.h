@@ -225,6 +225,10 @@ FIXTURE_VARIANT_ADD(name, uring_zero_copy) {				\
 	.transport = &uring_zero_copy_transport				\
 }
 
+/* Added to one of these: the same on a device, where there is one */
+#define VIRTIOFS_VARIANT(name)						\
+FIXTURE_VARIANT_ADD(name, virtiofs) { .transport = &virtiofs_transport }
+
 #define CUSE_OP_FIXTURE(name, ...)					\
 FUSE_OP_FIXTURE_DEVICE(name, SERVER_CUSE, __VA_ARGS__)
 

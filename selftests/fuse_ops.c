@@ -187,12 +187,14 @@ void op_interrupted(struct client *c, struct server *s, const struct op *op)
 
 	r = op_take(c, s, op);
 	client_kill(c, SIGUSR1);
-	i = take(s, FUSE_INTERRUPT);
-	check_len(i, sizeof(i->interrupt));
-	CHECK(r->h.unique, i->interrupt.unique);
-	CHECK(r->h.unique | 1, i->h.unique);
-	CHECK(0, i->h.nodeid);
-	free(i);
+	if (!s->transport->no_interrupts) {
+		i = take(s, FUSE_INTERRUPT);
+		check_len(i, sizeof(i->interrupt));
+		CHECK(r->h.unique, i->interrupt.unique);
+		CHECK(r->h.unique | 1, i->h.unique);
+		CHECK(0, i->h.nodeid);
+		free(i);
+	}
 	CHECK(0, reply_error(s, r, -EINTR));
 	free(r);
 	ends_with(c, op, -seen_as(op, EINTR));
@@ -208,7 +210,8 @@ void op_killed(struct client *c, struct server *s, const struct op *op)
 	client_fork(c, &child);
 	r = op_take(&child, s, op);
 	client_kill(&child, SIGKILL);
-	free(take(s, FUSE_INTERRUPT));
+	if (!s->transport->no_interrupts)
+		free(take(s, FUSE_INTERRUPT));
 	good_reply(s, r, op);
 	client_gone(&child);
 	/* of what the caller does before it dies */

@@ -1208,6 +1208,17 @@ int counted_ioctl(int fd, unsigned long cmd, const void *arg)
 
 char (*skip_reason)[1024];
 
+void skip(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(*skip_reason, sizeof(*skip_reason), fmt, ap);
+	va_end(ap);
+	leave();
+	_exit(KSFT_SKIP);
+}
+
 void needs_mended(struct server *s, const char *fault)
 {
 	struct fuse_enable arg = { .features = 0 };
@@ -1217,10 +1228,7 @@ void needs_mended(struct server *s, const char *fault)
 	if (!ioctl(fd, FUSE_DEV_IOC_ENABLE, &arg) || errno != ENOTTY ||
 	    getenv("FUSE_FAULTS"))
 		return;
-	snprintf(*skip_reason, sizeof(*skip_reason), "a fault of mainline: %s",
-		 fault);
-	leave();
-	_exit(KSFT_SKIP);
+	skip("a fault of mainline: %s", fault);
 }
 
 int server_enable(struct server *s, uint64_t features)

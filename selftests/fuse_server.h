@@ -77,6 +77,7 @@ struct server;
 struct transport {
 	const char *name;
 	uint64_t init_flags;	/* to be negotiated */
+	bool no_interrupts;	/* the server is not told of signals */
 	/* mount; a reason to skip, or NULL.  The default: fd=, of the device */
 	const char *(*connect)(struct server *s);
 	/* after FUSE_INIT: a reason to skip, or NULL */
@@ -96,6 +97,8 @@ extern const struct transport splice_transport;
 extern const struct transport uring_transport;
 extern const struct transport uring_pool_transport;
 extern const struct transport uring_zero_copy_transport;
+/* Of the device of virtiofs_relay whose tag is server.source: see fuse_virtio.h */
+extern const struct transport virtiofs_transport;
 
 struct ring;
 
@@ -188,6 +191,9 @@ extern const char *test_case;	/* where a test has many, the one being tested */
 
 /* End the test */
 void fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* End it as skipped */
+void skip(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /*
  * A fault of mainline that this series mends: without the series the test ends

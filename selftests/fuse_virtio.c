@@ -251,9 +251,14 @@ static const char *port_path(const char *tag)
 	return NULL;
 }
 
-static const char *virtiofs_connect(struct server *s)
+static const char *tag(struct server *s)
 {
-	const char *tag = s->tag ?: VIRTIOFS_DAX, *path = port_path(tag);
+	return s->tag ?: VIRTIOFS_DAX;
+}
+
+const char *virtiofs_adopt(struct server *s)
+{
+	const char *path = port_path(tag(s));
 	struct epoll_event event = { .events = EPOLLIN };
 
 	if (!path)
@@ -268,9 +273,17 @@ static const char *virtiofs_connect(struct server *s)
 	    epoll_ctl(s->wait_fd, EPOLL_CTL_ADD, kept_event, &event))
 		fail("epoll: %s", strerror(errno));
 	must(s, (struct virtiofs_frame){ .type = VIRTIOFS_ADOPT }, NULL, 0);
-	if (mount(tag, s->mnt, "virtiofs", MS_NOSUID | MS_NODEV, s->options))
-		fail("mount: %s", strerror(errno));
 	return NULL;
+}
+
+static const char *virtiofs_connect(struct server *s)
+{
+	const char *why = virtiofs_adopt(s);
+
+	if (!why && mount(tag(s), s->mnt, "virtiofs", MS_NOSUID | MS_NODEV,
+			  s->options))
+		fail("mount: %s", strerror(errno));
+	return why;
 }
 
 static void virtiofs_stop(struct server *s)
@@ -334,7 +347,7 @@ static int virtiofs_send(struct server *s, struct request *r,
 	int i;
 
 	if (!r)
-		fail("virtiofs has no notifications");
+		skip("virtiofs has no notifications");
 	for (i = 0; i < n; i++)
 		used += iov[i].iov_len;
 	reply_frame(s, r->from, used, iov, n);
@@ -343,6 +356,7 @@ static int virtiofs_send(struct server *s, struct request *r,
 
 const struct transport virtiofs_transport = {
 	.name = "virtiofs",
+	.no_interrupts = true,
 	.connect = virtiofs_connect,
 	.stop = virtiofs_stop,
 	.receive = virtiofs_receive,

@@ -9,9 +9,11 @@
 #include "fuse_server.h"
 #include "virtiofs_port.h"
 
-/* Requests and replies of @s->tag, which is mounted with @s->options */
-extern const struct transport virtiofs_transport;
-
+/*
+ * Become the server of a device, instead of whoever was it, without mounting it;
+ * a reason to skip, or NULL
+ */
+const char *virtiofs_adopt(struct server *s);
 /* Of the window, as FUSE_SETUPMAPPING and FUSE_REMOVEMAPPING want it */
 int virtiofs_map(struct server *s, uint64_t window, uint64_t offset,
 		 uint64_t len);

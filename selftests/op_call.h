@@ -79,17 +79,27 @@ static inline void op_answer(struct server *s, struct client *c, int fd,
 	op_end(c, op, ret);
 }
 
+static inline void op_take_interrupt(struct server *s,
+				     const struct request *r)
+{
+	struct request *i;
+
+	if (s->transport->no_interrupts)
+		return;
+	i = server_take(s, FUSE_INTERRUPT);
+	NEED(i->interrupt.unique == r->h.unique);
+	NEED(BODY_LEN(i) == sizeof(i->interrupt));
+}
+
 /* A signal: the server is told and its reply counts, whatever it says */
 static inline void op_interrupt(struct server *s, struct client *c, int fd,
 				const struct op_call *op, int error,
 				int64_t ret)
 {
-	struct request *r = op_begin(s, c, fd, op), *i;
+	struct request *r = op_begin(s, c, fd, op);
 
 	client_kill(c, SIGUSR1);
-	i = server_take(s, FUSE_INTERRUPT);
-	NEED(i->interrupt.unique == r->h.unique);
-	NEED(BODY_LEN(i) == sizeof(i->interrupt));
+	op_take_interrupt(s, r);
 	if (error)
 		NEED(!reply_error(s, r, error));
 	else
@@ -102,13 +112,12 @@ static inline void op_kill(struct server *s, struct client *c, int fd,
 			   const struct op_call *op)
 {
 	struct client child;
-	struct request *r, *i;
+	struct request *r;
 
 	client_fork(c, &child);
 	r = op_begin(s, &child, fd, op);
 	client_kill(&child, SIGKILL);
-	i = server_take(s, FUSE_INTERRUPT);
-	NEED(i->interrupt.unique == r->h.unique);
+	op_take_interrupt(s, r);
 	NEED(!reply(s, r, op->out, op->len));
 	client_gone(&child);
 }

@@ -103,6 +103,7 @@ static void set_umask(struct client *c, struct server *s)
 }
 
 FUSE_OP_FIXTURE(create, .nodes = nodes);
+VIRTIOFS_VARIANT(create);
 
 OP_TESTS(create, ops, set_umask)
 
@@ -111,6 +112,7 @@ FUSE_DEV_FIXTURE(create_faults, .nodes = nodes);
 OP_FAULTS_TEST(create_faults, ops, set_umask)
 
 FUSE_DEV_FIXTURE(created, .nodes = nodes);
+VIRTIOFS_VARIANT(created);
 
 /* The file that is open is the one that was created, with the handle it got */
 FUSE_TEST(created, open)

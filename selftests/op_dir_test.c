@@ -189,6 +189,7 @@ static void setup(struct client *c, struct server *s)
 }
 
 FUSE_OP_FIXTURE(dir, .nodes = nodes);
+VIRTIOFS_VARIANT(dir);
 
 OP_TESTS(dir, ops, setup)
 
@@ -203,6 +204,8 @@ FUSE_TEST(dir, releasedir)
 	struct request *r;
 	int i;
 
+	if (S->transport == &virtiofs_transport)
+		SKIP(return, "virtiofs waits");
 	S->manual = 1ULL << FUSE_RELEASEDIR;
 	for (i = 0; i < 2; i++) {
 		fd = open_dir(C, S, 0);
@@ -220,6 +223,7 @@ FUSE_TEST(dir, releasedir)
 }
 
 FUSE_OP_FIXTURE(dirplus, .nodes = nodes, .init_flags = FUSE_DO_READDIRPLUS);
+VIRTIOFS_VARIANT(dirplus);
 
 OP_TESTS(dirplus, plus_ops, setup)
 
@@ -229,6 +233,7 @@ FUSE_DEV_FIXTURE(dirplus_faults, .nodes = nodes,
 OP_FAULTS_TEST(dirplus_faults, plus_ops, setup)
 
 FUSE_DEV_FIXTURE(readdir, .nodes = nodes);
+VIRTIOFS_VARIANT(readdir);
 
 /* No OPENDIR: no RELEASEDIR either, and what is read is cached */
 FUSE_TEST(readdir, opendir_enosys)

@@ -278,6 +278,7 @@ static void set_umask(struct client *c, struct server *s)
 }
 
 FUSE_OP_FIXTURE(entry, .nodes = nodes);
+VIRTIOFS_VARIANT(entry);
 
 OP_TESTS(entry, ops, set_umask)
 
@@ -563,6 +564,7 @@ FUSE_TEST(dentry, readlink)
 
 FUSE_DEV_FIXTURE(cached_link, .nodes = nodes,
 		 .init_flags = FUSE_CACHE_SYMLINKS);
+VIRTIOFS_VARIANT(cached_link);
 
 /* FUSE_CACHE_SYMLINKS: read once, until it is invalidated */
 FUSE_TEST(cached_link, readlink)

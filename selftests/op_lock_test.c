@@ -290,6 +290,7 @@ FUSE_TEST(lock, flock)
 
 /* A server that did not ask for them is not asked: locks are local */
 FUSE_OP_FIXTURE(local_lock);
+VIRTIOFS_VARIANT(local_lock);
 
 FUSE_TEST(local_lock, all)
 {

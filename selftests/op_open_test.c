@@ -267,6 +267,7 @@ FUSE_TEST(open, truncate)
 
 FUSE_OP_FIXTURE(atomic, .init_flags = FUSE_ATOMIC_O_TRUNC |
 				      FUSE_HANDLE_KILLPRIV_V2);
+VIRTIOFS_VARIANT(atomic);
 
 FUSE_TEST(atomic, truncate)
 {

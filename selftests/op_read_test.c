@@ -25,6 +25,7 @@ static const struct op_call read_op = {
 };
 
 FUSE_DATA_FIXTURE(read);
+VIRTIOFS_VARIANT(read);
 
 FUSE_TEST(read, direct)
 {
@@ -231,6 +232,7 @@ FUSE_TEST(read, spliced)
 
 /* A new time of modification is a new content */
 FUSE_OP_FIXTURE(auto_inval, .init_flags = FUSE_AUTO_INVAL_DATA);
+VIRTIOFS_VARIANT(auto_inval);
 
 FUSE_TEST(auto_inval, mtime)
 {

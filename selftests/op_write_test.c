@@ -48,6 +48,7 @@ static void reply_written(struct server *s, struct request *r, uint32_t size)
 }
 
 FUSE_DATA_FIXTURE(write, .max_write = 8192);
+VIRTIOFS_VARIANT(write);
 
 /* Both kinds of files see the same replies in the same way */
 static void all_writes(struct server *s, struct client *c, int fd)
@@ -364,6 +365,7 @@ FUSE_TEST(write, open_waits)
 
 /* Set-user-ID bits: the server's business with FUSE_HANDLE_KILLPRIV_V2 */
 FUSE_OP_FIXTURE(killpriv, .init_flags = FUSE_HANDLE_KILLPRIV_V2);
+VIRTIOFS_VARIANT(killpriv);
 
 FUSE_TEST(killpriv, v2)
 {

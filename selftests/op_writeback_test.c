@@ -64,6 +64,7 @@ static int64_t settle(struct server *s, struct client *c, uint64_t size)
 
 FUSE_DATA_FIXTURE(writeback, .init_flags = FUSE_WRITEBACK_CACHE,
 		  .max_write = 8192);
+VIRTIOFS_VARIANT(writeback);
 
 /* Dirty whole pages */
 static void dirty(struct client *c, int fd, uint64_t first, unsigned int n)
@@ -270,6 +271,7 @@ FUSE_TEST(writeback, stable)
 
 /* Shared mappings without FUSE_WRITEBACK_CACHE */
 FUSE_DATA_FIXTURE(mapped);
+VIRTIOFS_VARIANT(mapped);
 
 /* What is mapped is what is read and written */
 FUSE_TEST(mapped, coherent)

@@ -202,6 +202,7 @@ static const struct op ops[] = {
 };
 
 FUSE_OP_FIXTURE(xattr);
+VIRTIOFS_VARIANT(xattr);
 
 OP_TESTS(xattr, ops, NULL)
 
@@ -221,11 +222,13 @@ static const struct op ext_op[] = {
 };
 
 FUSE_OP_FIXTURE(xattr_ext, .init_flags = FUSE_SETXATTR_EXT);
+VIRTIOFS_VARIANT(xattr_ext);
 
 OP_TEST(xattr_ext, success, ext_op, NULL)
 OP_TEST(xattr_ext, errors, ext_op, NULL)
 
 FUSE_DEV_FIXTURE(attributes, .nodes = nodes);
+VIRTIOFS_VARIANT(attributes);
 
 /* What is in the reply reaches the caller; sizes have limits */
 FUSE_TEST(attributes, values)
@@ -617,6 +620,7 @@ static void open_file(struct client *c, struct server *s)
 }
 
 FUSE_OP_FIXTURE(flags, .nodes = nodes);
+VIRTIOFS_VARIANT(flags);
 
 OP_TESTS(flags, flag_ops, open_file)
 
