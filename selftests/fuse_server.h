@@ -187,7 +187,7 @@ struct client {
 extern int test_line;
 extern const char *test_file;
 extern const char *test_case;	/* where a test has many, the one being tested */
-#define HERE	(test_line = __LINE__, test_file = __FILE__)
+#define HERE(...)	(test_line = __LINE__, test_file = __FILE__, __VA_ARGS__)
 
 /* End the test */
 void fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
@@ -262,14 +262,14 @@ enum bad_reply {
 int server_reply_bad(struct server *s, struct request *r, enum bad_reply how,
 		     const void *data, size_t len);
 #define reply_bad(s, r, how, data, len) \
-	(HERE, server_reply_bad(s, r, how, data, len))
+	HERE(server_reply_bad(s, r, how, data, len))
 
 /* The next node that is forgotten, alone or with others */
 void server_take_forget(struct server *s, uint64_t nodeid, uint64_t nlookup);
 
-#define take(s, opcode)		(HERE, server_take(s, opcode))
-#define take_forget(s, ...)	(HERE, server_take_forget(s, __VA_ARGS__))
-#define quiet(s)		(HERE, server_quiet(s))
+#define take(s, opcode)		HERE(server_take(s, opcode))
+#define take_forget(s, ...)	HERE(server_take_forget(s, __VA_ARGS__))
+#define quiet(s)		HERE(server_quiet(s))
 #define reply(s, r, data, len)	server_reply(s, r, 0, data, len)
 #define reply_error(s, r, err)	server_reply(s, r, err, NULL, 0)
 
@@ -277,7 +277,7 @@ void server_take_forget(struct server *s, uint64_t nodeid, uint64_t nlookup);
 void server_answer(struct server *s, uint32_t opcode, const void *data,
 		   size_t len);
 #define answer(s, opcode, data, len) \
-	(HERE, server_answer(s, opcode, data, len))
+	HERE(server_answer(s, opcode, data, len))
 
 int server_notify(struct server *s, int code, const void *out, size_t size,
 		  const void *data, size_t len);
@@ -323,12 +323,12 @@ int client_gone(struct client *c);
 void client_sleeps(struct client *c);
 
 #define call_start(c, op, ...) \
-	(HERE, client_send(c, op, (int64_t[7]){ __VA_ARGS__ }, NULL, 0, -1))
-#define call_end(c)	(HERE, client_wait(c))
+	HERE(client_send(c, op, (int64_t[7]){ __VA_ARGS__ }, NULL, 0, -1))
+#define call_end(c)	HERE(client_wait(c))
 #define call(c, op, ...) \
 	(call_start(c, op, __VA_ARGS__), client_wait(c))
 #define call_data(c, op, data, len, ...) \
-	(HERE, client_send(c, op, (int64_t[7]){ __VA_ARGS__ }, data, len, -1), \
+	(HERE(client_send(c, op, (int64_t[7]){ __VA_ARGS__ }, data, len, -1)), \
 	 client_wait(c))
 
 /*
@@ -341,7 +341,7 @@ void client_sleeps(struct client *c);
  *	stx = out(c, ARG(0));
  */
 #define sys_start(c, nr, ...) \
-	(HERE, client_sys(c, (int64_t[7]){ [6] = (nr), [0] = __VA_ARGS__ }))
+	HERE(client_sys(c, (int64_t[7]){ [6] = (nr), [0] = __VA_ARGS__ }))
 #define sys(c, nr, ...)	(sys_start(c, nr, __VA_ARGS__), client_wait(c))
 #define in(c, data, len) client_in(c, data, len)
 #define str(c, text)	client_in(c, text, strlen(text) + 1)
@@ -375,12 +375,12 @@ struct map_args {
 
 int64_t client_map(struct client *c, struct server *s, const struct map_args *m);
 #define map(c, s, ...) \
-	(HERE, client_map(c, s, &(struct map_args){ __VA_ARGS__ }))
+	HERE(client_map(c, s, &(struct map_args){ __VA_ARGS__ }))
 struct request *take_mmap(struct client *c, struct server *s,
 			  const struct map_args *m);
 void check_munmap(struct server *s, uint64_t fh, uint64_t nodeid,
 		  uint64_t offset, uint64_t len);
-#define take_munmap(s, ...)	(HERE, check_munmap(s, __VA_ARGS__))
+#define take_munmap(s, ...)	HERE(check_munmap(s, __VA_ARGS__))
 
 /*
  * For tests of io_uring itself: a ring, without entries; and one command of

@@ -81,9 +81,9 @@ FUSE_TEST(aio, read)
 
 	S->open_flags = FOPEN_DIRECT_IO;
 	fd = client_open(C, S, O_RDWR);
-	HERE, aio_begin(S, C, &a);
+	HERE(aio_begin(S, C, &a));
 	for (i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
-		HERE, aio_submit(C, &a, IOCB_CMD_PREAD, fd, 16384, 4096);
+		HERE(aio_submit(C, &a, IOCB_CMD_PREAD, fd, 16384, 4096));
 		/* nobody waits */
 		ASSERT_EQ(1, call_end(C));
 		for (j = 0; j < 2; j++) {
@@ -106,10 +106,10 @@ FUSE_TEST(aio, read)
 		}
 	}
 	/* behind the end there is nothing to ask for, across it no more than is */
-	HERE, aio_submit(C, &a, IOCB_CMD_PREAD, fd, 4096, SIZE);
+	HERE(aio_submit(C, &a, IOCB_CMD_PREAD, fd, 4096, SIZE));
 	ASSERT_EQ(1, call_end(C));
 	ASSERT_EQ(0, aio_result(C, &a));
-	HERE, aio_submit(C, &a, IOCB_CMD_PREAD, fd, 16384, SIZE - 100);
+	HERE(aio_submit(C, &a, IOCB_CMD_PREAD, fd, 16384, SIZE - 100));
 	ASSERT_EQ(1, call_end(C));
 	r[0] = take(S, FUSE_READ);
 	ASSERT_EQ(8192, r[0]->read.size);
@@ -135,10 +135,10 @@ FUSE_TEST(aio, write)
 	size_t i;
 
 	fd = client_open(C, S, O_RDWR | O_DIRECT);
-	HERE, aio_begin(S, C, &a);
+	HERE(aio_begin(S, C, &a));
 	for (i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
 		ASSERT_EQ(16384, call(C, CLIENT_FILL, a.mem + AIO_BUF, 16384, 'a'));
-		HERE, aio_submit(C, &a, IOCB_CMD_PWRITE, fd, 16384, 0);
+		HERE(aio_submit(C, &a, IOCB_CMD_PWRITE, fd, 16384, 0));
 		ASSERT_EQ(1, call_end(C));
 		for (j = 0; j < 2; j++) {
 			r[j] = op_take(S, C, FUSE_WRITE, 0,
@@ -158,7 +158,7 @@ FUSE_TEST(aio, write)
 
 	/* what was cached is not any more */
 	ASSERT_EQ(0, store(S, S->ino, 0, "old", 4));
-	HERE, aio_submit(C, &a, IOCB_CMD_PWRITE, fd, 4096, 0);
+	HERE(aio_submit(C, &a, IOCB_CMD_PWRITE, fd, 4096, 0));
 	ASSERT_EQ(1, call_end(C));
 	out.size = 4096;
 	r[0] = take(S, FUSE_WRITE);
@@ -180,8 +180,8 @@ FUSE_TEST(aio, grow)
 	int fd;
 
 	fd = client_open(C, S, O_RDWR | O_DIRECT);
-	HERE, aio_begin(S, C, &a);
-	HERE, aio_submit(C, &a, IOCB_CMD_PWRITE, fd, 4096, SIZE);
+	HERE(aio_begin(S, C, &a));
+	HERE(aio_submit(C, &a, IOCB_CMD_PWRITE, fd, 4096, SIZE));
 	r = take(S, FUSE_WRITE);
 	client_sleeps(C);
 	ASSERT_EQ(0, reply(S, r, &out, sizeof(out)));
@@ -190,7 +190,7 @@ FUSE_TEST(aio, grow)
 	ASSERT_EQ(SIZE + 4096, cached_size(C, fd));
 
 	/* if it failed, what may be there of it is cut off */
-	HERE, aio_submit(C, &a, IOCB_CMD_PWRITE, fd, 4096, SIZE + 4096);
+	HERE(aio_submit(C, &a, IOCB_CMD_PWRITE, fd, 4096, SIZE + 4096));
 	ASSERT_EQ(0, reply_error(S, take(S, FUSE_WRITE), -ENOSPC));
 	r = take(S, FUSE_SETATTR);
 	ASSERT_EQ(SIZE + 4096, BODY(r, struct fuse_setattr_in)->size);
@@ -209,7 +209,7 @@ FUSE_TEST(aio, waiting)
 	int fd;
 
 	fd = client_open(C, S, O_RDWR | O_DIRECT);
-	HERE, aio_begin(S, C, &a);
+	HERE(aio_begin(S, C, &a));
 	call_start(C, CLIENT_READ_TO, fd, a.mem + AIO_BUF, 16384);
 	r[0] = take(S, FUSE_READ);
 	r[1] = take(S, FUSE_READ);

@@ -46,7 +46,7 @@ static inline struct request *op_check(struct server *s, struct client *c,
 
 /* Take a request of @c, or, NULL, of whoever comes along, and check its header */
 #define op_take(s, c, opcode, nodeid, len) \
-	(HERE, op_check(s, c, opcode, nodeid, len))
+	HERE(op_check(s, c, opcode, nodeid, len))
 
 static inline struct request *op_begin(struct server *s, struct client *c,
 				       int fd, const struct op_call *op)
@@ -156,9 +156,9 @@ static inline void op_all_replies(struct server *s, struct client *c, int fd,
 	op_answer(s, c, fd, op, 0, op->ret);
 }
 
-#define all_replies(s, c, fd, op)	(HERE, op_all_replies(s, c, fd, op))
+#define all_replies(s, c, fd, op)	HERE(op_all_replies(s, c, fd, op))
 #define answer_op(s, c, fd, op, error, ret) \
-	(HERE, op_answer(s, c, fd, op, error, ret))
+	HERE(op_answer(s, c, fd, op, error, ret))
 
 static inline void op_attr(struct fuse_attr *attr, uint64_t ino, mode_t mode,
 			   uint64_t size)
@@ -205,7 +205,7 @@ static inline void op_getattr(struct server *s, uint64_t nodeid, uint64_t size)
 	NEED(!reply(s, r, &out, sizeof(out)));
 }
 
-#define take_getattr(s, nodeid, size)	(HERE, op_getattr(s, nodeid, size))
+#define take_getattr(s, nodeid, size)	HERE(op_getattr(s, nodeid, size))
 
 /* @c waits for something else than a reply, a lock for example */
 static inline bool op_stuck(struct client *c)
@@ -217,7 +217,7 @@ static inline bool op_stuck(struct client *c)
 	       strrchr(text, ')')[2] == 'D';
 }
 
-#define stuck(c)	(HERE, eventually(op_stuck(c)))
+#define stuck(c)	HERE(eventually(op_stuck(c)))
 
 static inline void op_drop_cap(struct client *c, int cap)
 {
@@ -265,6 +265,6 @@ static inline bool right_data(struct client *c, size_t len, uint64_t offset)
 	return true;
 }
 
-#define reply_data(s, r, len)	(HERE, op_reply_data(s, r, len))
+#define reply_data(s, r, len)	HERE(op_reply_data(s, r, len))
 
 #endif /* OP_CALL_H */

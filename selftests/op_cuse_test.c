@@ -205,7 +205,7 @@ static struct request *check_ioctl(struct server *s, struct client *c,
 	return r;
 }
 
-#define take_ioctl(...)	(HERE, check_ioctl(__VA_ARGS__))
+#define take_ioctl(...)	HERE(check_ioctl(__VA_ARGS__))
 
 /* As files have it */
 FUSE_TEST(cuse, ioctl)

@@ -215,7 +215,7 @@ FUSE_TEST(lock, setlkw_unread)
 	for (sig = SIGUSR1; sig; sig = sig == SIGUSR1 ? SIGKILL : 0) {
 		S->deaf = true;
 		start_wait(S, &child, fd);
-		HERE, server_wait_pending(S);
+		HERE(server_wait_pending(S));
 		client_kill(&child, sig);
 		if (sig == SIGKILL && !S->ring) {
 			ASSERT_TRUE(eventually(!server_pending(S)));
@@ -229,7 +229,7 @@ FUSE_TEST(lock, setlkw_unread)
 		if (sig == SIGUSR1)
 			ASSERT_EQ(-EINTR, client_wait(&child));
 	}
-	HERE, client_gone(&child);
+	HERE(client_gone(&child));
 }
 
 static void start_flock(struct server *s, struct client *c, int fd)

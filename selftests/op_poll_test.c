@@ -164,22 +164,22 @@ static void check_notify(struct server *s, struct client *c)
 
 FUSE_TEST(poll, replies)
 {
-	HERE, check_replies(S, C);
+	HERE(check_replies(S, C));
 }
 
 FUSE_TEST(poll, notify)
 {
-	HERE, check_notify(S, C);
+	HERE(check_notify(S, C));
 }
 
 FUSE_TEST(cuse_poll, replies)
 {
-	HERE, check_replies(S, C);
+	HERE(check_replies(S, C));
 }
 
 FUSE_TEST(cuse_poll, notify)
 {
-	HERE, check_notify(S, C);
+	HERE(check_notify(S, C));
 }
 
 TEST_HARNESS_MAIN

@@ -306,7 +306,7 @@ FUSE_TEST(ahead_async, any_order)
 
 	fd = client_open(C, S, O_RDONLY);
 	sys_start(C, SYS_pread64, fd, ARG(0), PAGE, 0);
-	n = (HERE, take_ahead(S, r, true));
+	n = HERE(take_ahead(S, r, true));
 	ASSERT_LT(1, n);
 	S->io = true;
 	while (n--)
@@ -326,7 +326,7 @@ FUSE_TEST(ahead_async, eof)
 
 	fd = client_open(C, S, O_RDONLY);
 	sys_start(C, SYS_pread64, fd, ARG(0), PAGE, 0);
-	n = (HERE, take_ahead(S, r, true));
+	n = HERE(take_ahead(S, r, true));
 	for (i = 0; i < n; i++)
 		reply_data(S, r[i], i ? 0 : 8192 - 5);
 	S->io = true;
@@ -345,7 +345,7 @@ FUSE_TEST(ahead_async, killed)
 	fd = client_open(C, S, O_RDONLY);
 	client_fork(C, &child);
 	sys_start(&child, SYS_pread64, fd, ARG(0), PAGE, 0);
-	n = (HERE, take_ahead(S, r, true));
+	n = HERE(take_ahead(S, r, true));
 	client_kill(&child, SIGKILL);
 	client_gone(&child);
 	while (n--)

@@ -87,7 +87,7 @@ FUSE_TEST(write, through)
 		ASSERT_EQ((char)(i * 3), AFTER(r, struct fuse_write_in)[i]);
 	reply_written(S, r, LEN);
 	ASSERT_EQ(LEN, call_end(C));
-	HERE, all_writes(S, C, fd);
+	HERE(all_writes(S, C, fd));
 	/* nothing at all is an error */
 	r = op_begin(S, C, fd, &write_op);
 	reply_written(S, r, 0);
@@ -115,7 +115,7 @@ FUSE_TEST(write, direct)
 	owner = r->write.lock_owner;
 	reply_written(S, r, LEN);
 	ASSERT_EQ(LEN, call_end(C));
-	HERE, all_writes(S, C, fd);
+	HERE(all_writes(S, C, fd));
 	r = op_begin(S, C, fd, &write_op);
 	reply_written(S, r, 0);
 	ASSERT_EQ(0, call_end(C));
@@ -318,15 +318,15 @@ FUSE_TEST(write, parallel)
 	S->open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
 	fd = client_open(C, S, O_RDWR);
 	client_fork(C, &other);
-	HERE, check_parallel(S, C, &other, fd, 300, true);
-	HERE, check_parallel(S, C, &other, fd, SIZE - 100, false);
+	HERE(check_parallel(S, C, &other, fd, 300, true));
+	HERE(check_parallel(S, C, &other, fd, SIZE - 100, false));
 
 	S->open_flags = 0;
 	cached = client_open(C, S, O_RDONLY);
 	ASSERT_LE(0, cached);
-	HERE, check_parallel(S, C, &other, fd, 300, false);
+	HERE(check_parallel(S, C, &other, fd, 300, false));
 	ASSERT_EQ(0, sys(C, SYS_close, cached));
-	HERE, check_parallel(S, C, &other, fd, 300, true);
+	HERE(check_parallel(S, C, &other, fd, 300, true));
 
 	/* the flag means nothing to those who use the cache */
 	S->open_flags = FOPEN_PARALLEL_DIRECT_WRITES;
@@ -338,7 +338,7 @@ FUSE_TEST(write, parallel)
 	fd = client_open(C, S, O_RDWR);
 	client_exit(&other);
 	client_fork(C, &other);
-	HERE, check_parallel(S, C, &other, fd, 300, false);
+	HERE(check_parallel(S, C, &other, fd, 300, false));
 	client_exit(&other);
 }
 
@@ -374,7 +374,7 @@ FUSE_TEST(killpriv, v2)
 
 	for (dropped = 0; dropped < 2; dropped++) {
 		if (dropped)
-			HERE, op_drop_cap(C, CAP_FSETID);
+			HERE(op_drop_cap(C, CAP_FSETID));
 		for (direct = 0; direct < 2; direct++) {
 			S->open_flags = direct ? FOPEN_DIRECT_IO : 0;
 			fd = client_open(C, S, O_RDWR);
@@ -397,7 +397,7 @@ FUSE_TEST(write, killpriv)
 	int fd;
 
 	fd = op_open_mode(S, C, "suid", 5, S_IFREG | S_ISUID | 0777, SIZE, O_RDWR);
-	HERE, op_drop_cap(C, CAP_FSETID);
+	HERE(op_drop_cap(C, CAP_FSETID));
 	S->manual = 1ULL << FUSE_GETATTR;
 	start_write(S, C, fd);
 	r = take(S, FUSE_GETATTR);

@@ -33,7 +33,7 @@ static struct request *check_writeback(struct server *s, uint64_t offset,
 }
 
 #define take_writeback(s, offset, size) \
-	(HERE, check_writeback(s, offset, size))
+	HERE(check_writeback(s, offset, size))
 
 /* Times that the kernel has kept are for the server, too */
 static void take_times(struct server *s, uint64_t size)
@@ -93,7 +93,7 @@ FUSE_TEST(writeback, fsync)
 	server_quiet(S);
 	for (i = 2; i >= 0; i--)
 		reply_written(S, r[i]);
-	HERE, take_times(S, SIZE);
+	HERE(take_times(S, SIZE));
 	r[0] = op_take(S, C, FUSE_FSYNC, 0, sizeof(struct fuse_fsync_in));
 	ASSERT_EQ(0, reply(S, r[0], NULL, 0));
 	ASSERT_EQ(0, call_end(C));
@@ -206,7 +206,7 @@ FUSE_TEST(writeback, truncate)
 	server_quiet(S);
 	reply_written(S, r);
 	r = op_take(S, C, FUSE_SETATTR, 0, sizeof(struct fuse_setattr_in));
-	HERE, reply_truncated(S, r, PAGE + 100);
+	HERE(reply_truncated(S, r, PAGE + 100));
 	ASSERT_EQ(0, call_end(C));
 
 	/* from mapped memory, as write(2) would wait by itself */
@@ -220,7 +220,7 @@ FUSE_TEST(writeback, truncate)
 	sys_start(&other, SYS_sync_file_range, fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	ASSERT_EQ(0, client_wait(&other));
 	server_quiet(S);
-	HERE, reply_truncated(S, r, 10);
+	HERE(reply_truncated(S, r, 10));
 	/* of the two pages there are 10 bytes left */
 	r = take_writeback(S, 0, 10);
 	ASSERT_EQ(0, memcmp("xxxxxxxxxx", AFTER(r, struct fuse_write_in), 10));

@@ -83,8 +83,8 @@ static void mount_tag(struct client *c, struct server *s, const char *tag)
 	server_answer(s, FUSE_INIT, &out, sizeof(out));
 }
 
-#define unmount(...)	(HERE, unmount(__VA_ARGS__))
-#define mount_tag(...)	(HERE, mount_tag(__VA_ARGS__))
+#define unmount(...)	HERE(unmount(__VA_ARGS__))
+#define mount_tag(...)	HERE(mount_tag(__VA_ARGS__))
 
 FIXTURE(device)
 {

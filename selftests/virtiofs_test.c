@@ -357,15 +357,15 @@ static int64_t map_file(struct client *c, int fd, uint64_t len, int prot,
 	return addr;
 }
 
-#define check_read(...)	(HERE, check_read(__VA_ARGS__))
-#define do_write(...)	(HERE, do_write(__VA_ARGS__))
-#define check_mem(...)	(HERE, check_mem(__VA_ARGS__))
-#define do_poke(...)	(HERE, do_poke(__VA_ARGS__))
-#define check_file(...)	(HERE, check_file(__VA_ARGS__))
-#define check_bus_error(...) (HERE, check_bus_error(__VA_ARGS__))
-#define look_again(...)	(HERE, look_again(__VA_ARGS__))
-#define map_file(...)	(HERE, map_file(__VA_ARGS__))
-#define open_file(...)	(HERE, open_file(__VA_ARGS__))
+#define check_read(...)	HERE(check_read(__VA_ARGS__))
+#define do_write(...)	HERE(do_write(__VA_ARGS__))
+#define check_mem(...)	HERE(check_mem(__VA_ARGS__))
+#define do_poke(...)	HERE(do_poke(__VA_ARGS__))
+#define check_file(...)	HERE(check_file(__VA_ARGS__))
+#define check_bus_error(...) HERE(check_bus_error(__VA_ARGS__))
+#define look_again(...)	HERE(look_again(__VA_ARGS__))
+#define map_file(...)	HERE(map_file(__VA_ARGS__))
+#define open_file(...)	HERE(open_file(__VA_ARGS__))
 
 FIXTURE(dax)
 {

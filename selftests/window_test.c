@@ -316,7 +316,7 @@ WINDOW_TEST(dirty_errors)
 	int fd = open_file(S, 0, O_RDWR);
 
 #define DIRTY(...) ({ arg = good; __VA_ARGS__; \
-		      ioctl(self->s.fd, FUSE_WINDOW_IOC_DIRTY, &arg) ? errno : 0; })
+		      -counted_ioctl(self->s.fd, FUSE_WINDOW_IOC_DIRTY, &arg); })
 	EXPECT_EQ(0, DIRTY());
 	EXPECT_EQ(0, arg.count);
 	EXPECT_EQ(EINVAL, DIRTY(arg.count = 0));
