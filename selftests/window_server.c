@@ -205,6 +205,19 @@ static void do_setup(const struct fuse_in_header *h,
 	send_answer(h, 0, NULL, 0);
 }
 
+/* Of the file's last page */
+static bool tail_is_zero(unsigned int nr)
+{
+	uint64_t size = ranges[nr].f ? ranges[nr].f->size : 0, at;
+
+	if (size < ranges[nr].offset || size - ranges[nr].offset >= srv->range)
+		return true;
+	for (at = size - ranges[nr].offset; at % getpagesize(); at++)
+		if (srv->win[(uint64_t)nr * srv->range + at])
+			return false;
+	return true;
+}
+
 static void do_remove(const struct fuse_in_header *h,
 		      const struct fuse_removemapping_in *in)
 {
@@ -218,6 +231,8 @@ static void do_remove(const struct fuse_in_header *h,
 		violation("removed what is not there", h);
 	if (ranges[nr].f != node(h->nodeid))
 		violation("of another node", h);
+	if (!ctl->concurrent && !tail_is_zero(nr))
+		violation("something behind the end", h);
 	write_back(one->moffset, one->len);
 	ranges[nr].f = NULL;
 	ranges[nr].writable = false;

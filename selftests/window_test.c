@@ -1002,6 +1002,27 @@ WINDOW_TEST(removal_then_setup)
 	close(fd);
 }
 
+/* Nor what a WRITE is changing, before that is done */
+WINDOW_TEST(write_then_setup)
+{
+	int fd, pid[2];
+	unsigned int n;
+
+	put_file(S, 0, RANGE + 100);
+	fd = open_file(S, 0, O_RDWR);
+	window_hold(S, FUSE_WRITE);
+	pid[0] = SPAWN(pwrite(fd, "xx", 2, RANGE + 200) == 2);
+	ASSERT_TRUE(window_held(S, 1));
+	n = COUNT(FUSE_SETUPMAPPING);
+	pid[1] = SPAWN(char c = 0; pread(fd, &c, 1, RANGE) == 1);
+	sleeps(pid[1]);
+	EXPECT_EQ(n, COUNT(FUSE_SETUPMAPPING));
+	window_go(S, FUSE_WRITE);
+	EXPECT_TRUE(ended(pid[0], 1));
+	EXPECT_TRUE(ended(pid[1], 1));
+	close(fd);
+}
+
 static void drop_caches(void)
 {
 	write_text("/proc/sys/vm/drop_caches", "2");
@@ -1234,7 +1255,7 @@ TEST(buffer_in_window)
 	struct window_server s = { .size = RANGE };
 	const char *why = setup(&s);
 	unsigned char *p, *q;
-	int fd[2], i;
+	int fd[2], i, out;
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -1243,6 +1264,8 @@ TEST(buffer_in_window)
 		fd[i] = open_file(&s, i, O_RDWR);
 		ASSERT_LE(0, fd[i]);
 	}
+	out = open_file(&s, 1, O_RDWR);
+	ASSERT_LE(0, out);
 	/* one range, and two are needed at once; in sequence it is set up each time */
 	p = map_file(fd[0], RANGE, MAP_SHARED);
 	q = map_file(fd[1], RANGE, MAP_SHARED);
@@ -1251,7 +1274,7 @@ TEST(buffer_in_window)
 
 		ASSERT_EQ(8192, pread(fd[1], p + 100, 8192, RANGE + i * 8192));
 		EXPECT_EQ(0, memcmp(p + 100, from, 8192));
-		ASSERT_EQ(4000, pwrite(fd[1], p + 50, 4000, i * 4000));
+		ASSERT_EQ(4000, pwrite(out, p + 50, 4000, i * 4000));
 		EXPECT_EQ(0, memcmp(q + i * 4000 + 50, from, 3950));
 	}
 	EXPECT_LT(16, s.ctl->count[FUSE_SETUPMAPPING]);
