@@ -26,7 +26,7 @@
 
 #include "fuse_server.h"
 
-#define FAULTS_MAX	200
+#define FAULTS_MAX	1000
 
 /* A reason to skip, or NULL */
 static inline const char *faults_try(struct client *c)

@@ -137,6 +137,7 @@ struct server {
 	bool block;		/* fuseblk, on a loop device of 1 MiB */
 	const char *tag;	/* of the device of virtiofs, if not the first */
 	const struct server_node *nodes;	/* to one without a name */
+	unsigned int ring_depth;	/* requests of a CPU that a ring has room for */
 
 	/* to be changed at any time */
 	uint32_t open_flags;	/* FOPEN_* of the next FUSE_OPEN */
@@ -393,6 +394,8 @@ int ring_cmd(struct server *s, uint32_t op, const struct fuse_uring_cmd_req *req
 void ring_close(struct server *s);
 /* The request @unique is there to be received */
 bool ring_has(struct server *s, uint64_t unique);
+/* mprotect(2) of the headers of all entries, or of their payloads */
+void ring_protect(struct server *s, bool payloads, int prot);
 
 /* Write a file of proc or sysfs: 0 or -errno */
 int write_text(const char *path, const char *text);

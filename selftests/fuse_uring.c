@@ -43,6 +43,8 @@ struct ring {
 	int file;		/* whose pages are copied with zero copy */
 	enum payload payload;
 	size_t payload_size;
+	size_t heads_size;	/* of all headers; then come the payloads */
+	unsigned int depth;
 	unsigned int *sq_tail, sq_mask;
 	unsigned int *cq_head, *cq_tail, cq_mask;
 	struct io_uring_sqe *sqes;
@@ -147,7 +149,7 @@ static int add_pool(struct server *s, uint16_t qid, char *pool)
 		return err;
 	req = fuse_cmd(s, new_sqe(u, u), FUSE_IO_URING_CMD_ADD_BUFPOOL, qid);
 	req->bufpool.uaddr = (uintptr_t)pool;
-	req->bufpool.len = DEPTH * u->payload_size;
+	req->bufpool.len = u->depth * u->payload_size;
 	return submit_now(u, u);
 }
 
@@ -171,7 +173,7 @@ static int add_entry(struct server *s, struct ring_entry *e)
 static int register_buffers(struct ring *u, unsigned int queues, char *pools)
 {
 	struct io_uring_rsrc_register reg = {
-		.nr = queues + queues * DEPTH,
+		.nr = queues + queues * u->depth,
 	};
 	struct iovec *iov = calloc(reg.nr, sizeof(*iov));
 	unsigned int i;
@@ -179,8 +181,8 @@ static int register_buffers(struct ring *u, unsigned int queues, char *pools)
 
 	reg.data = (uintptr_t)iov;
 	for (i = 0; i < queues; i++) {
-		iov[i].iov_base = pools + i * DEPTH * u->payload_size;
-		iov[i].iov_len = DEPTH * u->payload_size;
+		iov[i].iov_base = pools + i * u->depth * u->payload_size;
+		iov[i].iov_len = u->depth * u->payload_size;
 	}
 	ret = syscall(SYS_io_uring_register, u->fd, IORING_REGISTER_BUFFERS2,
 		      &reg, sizeof(reg));
@@ -204,7 +206,7 @@ static struct ring *new_ring(unsigned int entries)
 {
 	struct io_uring_params p = {
 		.flags = IORING_SETUP_SQE128 | IORING_SETUP_CQSIZE,
-		.cq_entries = 2 * entries,
+		.cq_entries = 2 * (entries > DEPTH ? entries : DEPTH),
 	};
 	unsigned int i, *array;
 	struct ring *u;
@@ -249,9 +251,12 @@ static int wait_for_both(struct server *s)
 
 const char *ring_open(struct server *s)
 {
-	s->ring = new_ring(possible_cpus() * DEPTH);
+	unsigned int depth = s->ring_depth ?: DEPTH;
+
+	s->ring = new_ring(possible_cpus() * depth);
 	if (!s->ring)
 		return "no io_uring";
+	s->ring->depth = depth;
 	s->wait_fd = wait_for_both(s);
 	return NULL;
 }
@@ -278,7 +283,7 @@ int ring_cmd(struct server *s, uint32_t op, const struct fuse_uring_cmd_req *req
 
 static const char *uring_start(struct server *s, enum payload payload)
 {
-	unsigned int i, queues = possible_cpus(), n = queues * DEPTH;
+	unsigned int i, queues = possible_cpus(), n;
 	const char *why = ring_open(s);
 	size_t head_size = getpagesize();
 	struct ring *u = s->ring;
@@ -287,6 +292,7 @@ static const char *uring_start(struct server *s, enum payload payload)
 
 	if (why)
 		return why;
+	n = queues * u->depth;
 	u->payload = payload;
 	/* the kernel's least, without FUSE_MAX_PAGES */
 	u->payload_size = 32 * getpagesize();
@@ -294,15 +300,16 @@ static const char *uring_start(struct server *s, enum payload payload)
 		u->payload_size = s->max_write;
 	u->file = memfd_create("zero_copy", MFD_CLOEXEC);
 	u->entries = calloc(n, sizeof(*u->entries));
-	heads = ring_map(u, 2, n * (head_size + u->payload_size), -1, 0);
-	payloads = heads + n * head_size;
+	u->heads_size = n * head_size;
+	heads = ring_map(u, 2, u->heads_size + n * u->payload_size, -1, 0);
+	payloads = heads + u->heads_size;
 
 	if (payload == PAYLOAD_ZERO_COPY)
 		err = register_buffers(u, queues, payloads);
 	for (i = 0; i < n && !err; i++) {
 		struct ring_entry *e = &u->entries[i];
 
-		e->qid = i / DEPTH;
+		e->qid = i / u->depth;
 		e->number = queues + i;
 		e->head = (void *)(heads + i * head_size);
 		e->iov[0].iov_base = e->head;
@@ -311,8 +318,8 @@ static const char *uring_start(struct server *s, enum payload payload)
 			e->iov[1].iov_base = payloads + i * u->payload_size;
 			e->iov[1].iov_len = u->payload_size;
 		} else {
-			e->pool = payloads + e->qid * DEPTH * u->payload_size;
-			if (i % DEPTH == 0)
+			e->pool = payloads + e->qid * u->depth * u->payload_size;
+			if (i % u->depth == 0)
 				err = add_pool(s, e->qid, e->pool);
 		}
 		if (!err)
@@ -358,6 +365,16 @@ void ring_close(struct server *s)
 	free(u->entries);
 	free(u);
 	s->ring = NULL;
+}
+
+void ring_protect(struct server *s, bool payloads, int prot)
+{
+	struct ring *u = s->ring;
+	size_t from = payloads ? u->heads_size : 0;
+	size_t to = payloads ? u->sizes[2] : u->heads_size;
+
+	if (mprotect((char *)u->maps[2] + from, to - from, prot))
+		fail("mprotect: %s", strerror(errno));
 }
 
 /* Between the file and the pages of the request, which are a buffer of the ring */

@@ -366,4 +366,270 @@ FUSE_TEST(device, gone)
 	EXPECT_EQ(1, sys(C, SYS_write, abort_fd, str(C, "1"), 1));
 }
 
+/* SIGIO for a request, and for the end, if it was asked for */
+FUSE_DEV_FIXTURE(async);
+
+FUSE_TEST(async, sigio)
+{
+	const struct timespec soon = { .tv_sec = WAIT_MS / 1000 }, now = { };
+	int fd = device(), i;
+	sigset_t io;
+
+	sigemptyset(&io);
+	sigaddset(&io, SIGIO);
+	ASSERT_EQ(0, sigprocmask(SIG_BLOCK, &io, NULL));
+	/* no connection yet */
+	EXPECT_EQ(-1, fcntl(fd, F_SETFL, O_ASYNC));
+	EXPECT_EQ(EPERM, errno);
+	close(fd);
+
+	ASSERT_EQ(0, fcntl(S->fd, F_SETOWN, getpid()));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, fcntl(S->fd, F_SETFL, O_NONBLOCK | (i ? 0 : O_ASYNC)));
+		sys_start(C, SYS_mkdirat, AT_FDCWD, path(C, S, "dir"), 0700);
+		server_wait_pending(S);
+		EXPECT_EQ(i ? -1 : SIGIO, sigtimedwait(&io, NULL, i ? &now : &soon));
+		EXPECT_EQ(0, reply_error(S, take(S, FUSE_MKDIR), -EPERM));
+		EXPECT_EQ(-EPERM, call_end(C));
+		/* mkdir(2) had two of them: LOOKUP came first */
+		while (sigtimedwait(&io, NULL, &now) > 0)
+			;
+	}
+	ASSERT_EQ(0, fcntl(S->fd, F_SETFL, O_NONBLOCK | O_ASYNC));
+	server_abort(S);
+	EXPECT_EQ(SIGIO, sigtimedwait(&io, NULL, &soon));
+}
+
+/* The least that a server may read at a time, and requests that are larger */
+FUSE_OP_FIXTURE_DEVICE(narrow, SERVER_FUSE, .max_write = 4096);
+
+#define LARGE	12000
+
+FUSE_TEST(narrow, too_large)
+{
+	static const char large[4000];
+	int fd = client_open(C, S, O_RDWR);
+	int64_t memory;
+
+	ASSERT_GT(LARGE, S->bufsize);
+	ASSERT_LE(0, fd);
+	memory = sys(C, SYS_mmap, 0, 1 << 16, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_LT(0, memory);
+	/* nothing of them reaches the server, which can do nothing about it */
+	S->keep = FUSE_SETXATTR;
+	EXPECT_EQ(-E2BIG, sys(C, SYS_fsetxattr, fd, str(C, "user.large"), memory,
+			      LARGE, 0));
+	/* others are served */
+	S->keep = FUSE_SETXATTR;
+	sys_start(C, SYS_fsetxattr, fd, str(C, "user.small"),
+		  in(C, large, sizeof(large)), sizeof(large), 0);
+	EXPECT_EQ(0, reply(S, take(S, FUSE_SETXATTR), NULL, 0));
+	EXPECT_EQ(0, call_end(C));
+}
+
+/* Memory of the server that is not there: at the begin of what it reads or later */
+FUSE_DEV_FIXTURE(fault);
+
+FUSE_TEST(fault, read)
+{
+	static const size_t there[] = {
+		0,
+		sizeof(struct fuse_in_header),
+		sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in),
+	};
+	size_t page = getpagesize(), i;
+	char *hole = mmap(NULL, S->bufsize + page, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd;
+
+	S->open_flags = FOPEN_DIRECT_IO;
+	fd = client_open(C, S, O_RDWR);
+	ASSERT_LE(0, fd);
+	S->deaf = true;
+	ASSERT_EQ(0, mprotect(hole, page, RW));
+	for (i = 0; i < 3; i++) {
+		sys_start(C, SYS_pwrite64, fd, str(C, "data"), 4, 0);
+		server_wait_pending(S);
+		EXPECT_EQ(-1, read(S->fd, hole + page - there[i], S->bufsize));
+		EXPECT_EQ(EFAULT, errno);
+		EXPECT_EQ(-EIO, call_end(C));
+	}
+	/* nor is what it writes */
+	EXPECT_EQ(-1, write(S->fd, hole + page, sizeof(struct fuse_out_header)));
+	EXPECT_EQ(EFAULT, errno);
+	S->deaf = false;
+}
+
+FUSE_TEST(fault, notify)
+{
+	struct fuse_notify_inval_entry_out entry = {
+		.parent = FUSE_ROOT_ID,
+		.namelen = 4,
+	};
+	struct fuse_notify_delete_out delete = {
+		.parent = FUSE_ROOT_ID,
+		.namelen = 4,
+	};
+	struct fuse_notify_prune_out prune = { .count = 1 };
+	const void *nothing = (void *)8;
+
+	ASSERT_LE(0, client_open(C, S, O_RDWR));
+	EXPECT_EQ(-EFAULT, server_notify(S, FUSE_NOTIFY_INVAL_ENTRY, &entry,
+					 sizeof(entry), nothing, 5));
+	EXPECT_EQ(-EFAULT, server_notify(S, FUSE_NOTIFY_DELETE, &delete,
+					 sizeof(delete), nothing, 5));
+	EXPECT_EQ(-EFAULT, server_notify(S, FUSE_NOTIFY_PRUNE, &prune,
+					 sizeof(prune), nothing, 8));
+	EXPECT_EQ(-EFAULT, store(S, FILE_INO, 0, nothing, 8));
+}
+
+/* The connection ends while the server's read(2) waits for memory of its own */
+FUSE_DEV_FIXTURE(mute);
+FUSE_DEV_FIXTURE(outspoken, .init_flags = FUSE_ABORT_ERROR);
+
+static int read_aborted(struct server *s, struct client *c)
+{
+	struct server memory = { };
+	const char *why = server_start(&memory);
+	struct client reader;
+	int64_t to;
+	int fd;
+
+	if (why)
+		fail("%s", why);
+	client_start(&reader, FUSE_CLIENT);
+	fd = sys(&reader, SYS_pidfd_getfd, sys(&reader, SYS_pidfd_open, getpid(), 0),
+		 s->fd, 0);
+	to = sys(&reader, SYS_mmap, 0, s->bufsize, RW, MAP_PRIVATE,
+		 client_open(&reader, &memory, O_RDWR), 0);
+	if (fd < 0 || to <= 0)
+		fail("no memory of a file");
+	memory.manual = 1ULL << FUSE_READ;
+	s->deaf = true;
+	sys_start(c, SYS_mkdirat, AT_FDCWD, path(c, s, "dir"), 0700);
+	server_wait_pending(s);
+	sys_start(&reader, SYS_read, fd, to, s->bufsize);
+	server_take(&memory, FUSE_READ);
+	server_abort(s);
+	CHECK(-ECONNABORTED, call_end(c));
+	server_die(&memory);
+	fd = call_end(&reader);
+	client_exit(&reader);
+	server_stop(&memory);
+	return fd;
+}
+
+FUSE_TEST(mute, read_aborted)
+{
+	EXPECT_EQ(-ENODEV, read_aborted(S, C));
+}
+
+FUSE_TEST(outspoken, read_aborted)
+{
+	EXPECT_EQ(-ECONNABORTED, read_aborted(S, C));
+}
+
+/* What it was not told yet of nodes that are forgotten, it is not told any more */
+FUSE_TEST(mute, forgotten)
+{
+	struct fuse_notify_inval_entry_out out = {
+		.parent = FUSE_ROOT_ID,
+		.namelen = 4,
+	};
+
+	ASSERT_EQ(0, sys(C, SYS_newfstatat, AT_FDCWD, path(C, S, "file"), ARG(0), 0));
+	S->deaf = true;
+	EXPECT_EQ(0, server_notify(S, FUSE_NOTIFY_INVAL_ENTRY, &out, sizeof(out),
+				   "file", 5));
+	server_wait_pending(S);
+	server_abort(S);
+	S->deaf = false;
+}
+
+/* read(2) and splice(2) of a device that is not mounted, or has no request */
+FUSE_TEST(mute, no_request)
+{
+	struct fuse_out_header h = { .len = sizeof(h) };
+	int fd = device(), ends[2], i;
+	int64_t to = call(C, CLIENT_MMAP, 0, S->bufsize, RW,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_LT(0, to);
+	ASSERT_EQ(0, pipe(ends));
+	EXPECT_EQ(-1, splice(fd, NULL, ends[1], NULL, S->bufsize, 0));
+	EXPECT_EQ(EPERM, errno);
+	EXPECT_EQ(-1, write(fd, &h, sizeof(h)));
+	EXPECT_EQ(EPERM, errno);
+	ASSERT_EQ(sizeof(h), write(ends[1], &h, sizeof(h)));
+	EXPECT_EQ(-1, splice(ends[0], NULL, fd, NULL, sizeof(h), 0));
+	EXPECT_EQ(EPERM, errno);
+
+	/* waiting for the mount, and for a request: until there is a signal */
+	call(C, CLIENT_SIGACTION, SIGUSR1, 0);
+	ASSERT_EQ(0, fcntl(S->fd, F_SETFL, 0));
+	S->deaf = true;
+	for (i = 0; i < 2; i++) {
+		int64_t pidfd = sys(C, SYS_pidfd_open, getpid(), 0), copy;
+
+		if (i && counted_ioctl(fd, FUSE_DEV_IOC_SYNC_INIT, NULL))
+			break;
+		copy = sys(C, SYS_pidfd_getfd, pidfd, i ? fd : S->fd, 0);
+		ASSERT_LE(0, copy);
+		sys_start(C, SYS_read, copy, to, S->bufsize);
+		client_sleeps(C);
+		EXPECT_FALSE(serve_until(C->sock, 50));
+		client_kill(C, SIGUSR1);
+		EXPECT_EQ(-EINTR, call_end(C));
+		EXPECT_EQ(0, call(C, CLIENT_CLOSE, copy));
+	}
+	ASSERT_EQ(0, fcntl(S->fd, F_SETFL, O_NONBLOCK));
+	S->deaf = false;
+	close(fd);
+}
+
+/* Parameters of the module */
+
+#define PARAM	"/sys/module/fuse/parameters/"
+
+static unsigned long parameter(const char *path)
+{
+	char text[32];
+
+	if (read_text(path, text, sizeof(text)) <= 0)
+		fail("no %s", path);
+	return strtoul(text, NULL, 0);
+}
+
+FUSE_DEV_FIXTURE(parameters, .manual_init = true);
+
+/* For servers without privilege: 0 is what suits the size of the memory */
+FUSE_TEST(parameters, user_limits)
+{
+	static const char *const params[] = {
+		PARAM "max_user_bgreq", PARAM "max_user_congthresh",
+	};
+	struct fuse_init_out out = {
+		.major = FUSE_KERNEL_VERSION,
+		.minor = FUSE_KERNEL_MINOR_VERSION,
+		.max_background = 100,
+		.congestion_threshold = 100,
+	};
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(0, set_sysctl(params[i], 65536));
+		EXPECT_EQ(65535, parameter(params[i]));
+		EXPECT_EQ(0, set_sysctl(params[i], 0));
+		EXPECT_LT(0, parameter(params[i]));
+		EXPECT_EQ(-EINVAL, write_text(params[i], "x"));
+		EXPECT_EQ(0, set_sysctl(params[i], 7 + i));
+	}
+	/* whoever answers is the server */
+	ASSERT_EQ(0, seteuid(1));
+	EXPECT_EQ(0, reply(S, take(S, FUSE_INIT), &out, sizeof(out)));
+	ASSERT_EQ(0, seteuid(0));
+	EXPECT_EQ(7, ctl_read(S, "max_background"));
+	EXPECT_EQ(8, ctl_read(S, "congestion_threshold"));
+}
+
 TEST_HARNESS_MAIN

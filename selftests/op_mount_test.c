@@ -7,10 +7,12 @@
 #include "../../kselftest_harness.h"
 #include <linux/mount.h>
 #include <linux/stat.h>
+#include <sched.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "fuse_fixture.h"
 #include "fuse_ops.h"
@@ -139,6 +141,100 @@ FUSE_TEST(plain, bad_options)
 	EXPECT_EQ(-EINVAL, config(fd, FSCONFIG_CMD_CREATE, NULL, NULL));
 	close(fd);
 	close(other);
+}
+
+/* A context of a user namespace in which there is nobody but root */
+static int context_of_user(void)
+{
+	int ready[2], pid, fd, pidfd;
+	int64_t number = -1;
+
+	if (pipe(ready))
+		fail("pipe");
+	pid = fork();
+	if (!pid) {
+		if (!unshare(CLONE_NEWUSER | CLONE_NEWNS) &&
+		    !write_text("/proc/self/uid_map", "0 0 1") &&
+		    !write_text("/proc/self/setgroups", "deny") &&
+		    !write_text("/proc/self/gid_map", "0 0 1"))
+			number = context("fuse");
+		if (write(ready[1], &number, sizeof(number)) < 0)
+			_exit(1);
+		pause();
+	}
+	if (read(ready[0], &number, sizeof(number)) != sizeof(number))
+		fail("no child");
+	pidfd = syscall(SYS_pidfd_open, pid, 0);
+	fd = syscall(SYS_pidfd_getfd, pidfd, (int)number, 0);
+	close(pidfd);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return fd;
+}
+
+/* The device and the users are those of the namespace that is to mount it */
+FUSE_TEST(plain, namespace)
+{
+	int device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	int fd = context_of_user();
+
+	if (fd < 0)
+		SKIP(return, "no user namespaces");
+	EXPECT_EQ(-1, syscall(SYS_fsconfig, fd, FSCONFIG_SET_FD, "fd", NULL, device));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-EINVAL, set(fd, "user_id", "1"));
+	EXPECT_EQ(-EINVAL, set(fd, "group_id", "1"));
+	EXPECT_EQ(0, set(fd, "user_id", "0"));
+	EXPECT_EQ(0, set(fd, "group_id", "0"));
+	close(fd);
+
+	fd = context("fuse");
+	EXPECT_EQ(0, syscall(SYS_fsconfig, fd, FSCONFIG_SET_FD, "fd", NULL, device));
+	EXPECT_EQ(-1, syscall(SYS_fsconfig, fd, FSCONFIG_SET_FD, "fd", NULL, device));
+	EXPECT_EQ(EINVAL, errno);
+	close(fd);
+	close(device);
+}
+
+/* The server is gone before it is mounted */
+FUSE_TEST(plain, closed_device)
+{
+	int device = open("/dev/fuse", O_RDWR | O_CLOEXEC), fd = context("fuse");
+	size_t i;
+	static const char *const options[][2] = {
+		{ "rootmode", "40000" }, { "user_id", "0" }, { "group_id", "0" },
+	};
+
+	EXPECT_EQ(0, syscall(SYS_fsconfig, fd, FSCONFIG_SET_FD, "fd", NULL, device));
+	close(device);
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(0, set(fd, options[i][0], options[i][1]));
+	EXPECT_EQ(-ENOTCONN, config(fd, FSCONFIG_CMD_CREATE, NULL, NULL));
+	close(fd);
+}
+
+/* What a look-up cannot find: the root, what is above, and nothing for open(2) */
+FUSE_TEST(plain, odd_lookups)
+{
+	struct fuse_entry_out out = ENTRY(FUSE_ROOT_ID, S_IFDIR | 0755);
+
+	out.generation = 1;
+	start_stat(C, S, "new");
+	answer(S, FUSE_LOOKUP, &out, sizeof(out));
+	ASSERT_EQ(-EIO, call_end(C));
+	out.generation = 0;
+	out.nodeid = DIR_INO;
+	start_stat(C, S, "dir/new");
+	S->keep = FUSE_LOOKUP;
+	/* the first is that of dir itself */
+	out.entry_valid = 3600;
+	answer(S, FUSE_LOOKUP, &out, sizeof(out));
+	answer(S, FUSE_LOOKUP, &out, sizeof(out));
+	ASSERT_EQ(-ELOOP, call_end(C));
+	sys_start(C, SYS_openat, AT_FDCWD, path(C, S, "new"), O_RDONLY);
+	reply_error(S, take(S, FUSE_LOOKUP), -ENOENT);
+	ASSERT_EQ(-ENOENT, call_end(C));
+	S->keep = 0;
 }
 
 /* The device of a connection mounts the same file system again; or none */
@@ -559,6 +655,59 @@ FUSE_TEST(plain, expiry)
 	S->manual = 1ULL << FUSE_LOOKUP;
 	start_stat(C, S, "stays");
 	ASSERT_EQ(0, call_end(C));
+	S->manual = 0;
+}
+
+/*
+ * Of many names, some expire; what is open is dropped by its last user then, and
+ * the others stay
+ */
+FUSE_TEST(plain, expiry_of_many)
+{
+	const uint64_t forgets = 1ULL << FUSE_FORGET | 1ULL << FUSE_BATCH_FORGET;
+	struct fuse_entry_out out = new_file;
+	uint32_t forgotten = 0;
+	int64_t opened = 0, ret;
+	struct request *r;
+	char name[16];
+	int i;
+
+	if (access(inval_wq, W_OK))
+		SKIP(return, "kernel without inval_wq");
+	ASSERT_EQ(0, set_sysctl(inval_wq, 5));
+	for (i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		out.nodeid = NEW_INO + i;
+		out.attr.ino = out.nodeid;
+		/* those that are even; and in another order than they came */
+		out.entry_valid = i % 2 ? 3600 - i : 0;
+		out.entry_valid_nsec = i % 2 ? 0 : 900000000 - 1000000 * i;
+		if (i)
+			start_stat(C, S, name);
+		else
+			sys_start(C, SYS_openat, AT_FDCWD, path(C, S, name), O_PATH);
+		answer(S, FUSE_LOOKUP, &out, sizeof(out));
+		ret = call_end(C);
+		ASSERT_LE(0, ret);
+		if (!i)
+			opened = ret;
+	}
+	S->manual = forgets;
+	while (forgotten < 49) {
+		r = take(S, 0);
+		forgotten += r->h.opcode == FUSE_FORGET ? 1 :
+			     BODY(r, struct fuse_batch_forget_in)->count;
+	}
+	EXPECT_EQ(49, forgotten);
+	quiet(S);
+	EXPECT_EQ(0, call(C, CLIENT_CLOSE, opened));
+	take_forget(S, NEW_INO, 1);
+	S->manual = 1ULL << FUSE_LOOKUP;
+	for (i = 1; i < 100; i += 2) {
+		snprintf(name, sizeof(name), "n%d", i);
+		start_stat(C, S, name);
+		ASSERT_EQ(0, call_end(C));
+	}
 	S->manual = 0;
 }
 

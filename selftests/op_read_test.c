@@ -354,4 +354,38 @@ FUSE_TEST(ahead_async, killed)
 	ASSERT_TRUE(right_data(C, PAGE, 0));
 }
 
+/*
+ * No more requests of readahead and its kind than the server has asked for: who
+ * wants more waits until one is answered
+ */
+FUSE_OP_FIXTURE(background, .init_flags = FUSE_ASYNC_READ,
+		.max_readahead = 4 * 4096);
+
+FUSE_TEST(background, limit)
+{
+	struct client other = { };
+	struct request *r;
+	int fd;
+
+	ASSERT_EQ(0, write_text(server_control(S, "max_background"), "1"));
+	fd = client_open(C, S, O_RDONLY);
+	client_fork(C, &other);
+	S->manual = 1ULL << FUSE_READ;
+	sys_start(C, SYS_pread64, fd, ARG(0), LEN, 0);
+	r = take(S, FUSE_READ);
+	sys_start(&other, SYS_pread64, fd, ARG(0), LEN, SIZE / 2);
+	client_sleeps(&other);
+	ASSERT_FALSE(serve_until(other.sock, 50));
+	quiet(S);
+	reply_data(S, r, r->read.size);
+	ASSERT_EQ(LEN, call_end(C));
+	r = take(S, FUSE_READ);
+	ASSERT_LE(SIZE / 2, r->read.offset);
+	S->manual = 0;
+	S->io = true;
+	reply_data(S, r, r->read.size);
+	ASSERT_EQ(LEN, call_end(&other));
+	client_exit(&other);
+}
+
 TEST_HARNESS_MAIN

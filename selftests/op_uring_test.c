@@ -4,7 +4,6 @@
  * That it carries requests is for the other tests, of which it is a variant.
  */
 #include "../../kselftest_harness.h"
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -36,6 +35,8 @@ FIXTURE_VARIANT(refused)
 	bool early;		/* FUSE_INIT is not answered */
 	bool not_negotiated;
 	bool aborted;
+	bool unmounted;		/* the device of no connection */
+	bool disabled;		/* by the parameter of the module */
 	int want;
 };
 
@@ -49,6 +50,10 @@ REFUSED(before_init, -EAGAIN, .op = REGISTER, .head = HEAD, .payload = PAYLOAD,
 	.early = true);
 REFUSED(not_negotiated, -EOPNOTSUPP, .op = REGISTER, .head = HEAD,
 	.payload = PAYLOAD, .not_negotiated = true);
+REFUSED(unmounted, -EPERM, .op = REGISTER, .head = HEAD, .payload = PAYLOAD,
+	.unmounted = true);
+REFUSED(disabled, -EOPNOTSUPP, .op = REGISTER, .head = HEAD,
+	.payload = PAYLOAD, .not_negotiated = true, .disabled = true);
 REFUSED(after_abort, -ENOTCONN, .op = REGISTER, .head = HEAD,
 	.payload = PAYLOAD, .aborted = true);
 REFUSED(register_queue, -EINVAL, .op = REGISTER, .head = HEAD,
@@ -68,6 +73,9 @@ REFUSED(register_zero_copy_without_pool, -EINVAL, .op = REGISTER, .head = HEAD,
 	.payload = PAYLOAD, .queue = 2);
 REFUSED(register_payload_beside_pool, -EINVAL, .op = REGISTER, .head = HEAD,
 	.payload = PAYLOAD, .queue = 3);
+/* which is not refused, but no ring yet: other CPUs have no queue */
+REFUSED(register_one, -EINPROGRESS, .op = REGISTER, .head = HEAD,
+	.payload = PAYLOAD);
 REFUSED(commit_queue, -EINVAL, .op = COMMIT, .req.qid = 65535);
 REFUSED(commit_no_queue, -ENOTCONN, .op = COMMIT);
 REFUSED(commit_unknown, -ENOENT, .op = COMMIT, .req.commit_id = 4711,
@@ -125,6 +133,8 @@ FUSE_TEST(refused, command)
 
 	if (variant->aborted)
 		server_abort(S);
+	if (variant->disabled)
+		ASSERT_EQ(0, set_sysctl("/sys/module/fuse/parameters/enable_uring", 0));
 	if (variant->queue) {
 		ret = ring_cmd(S, ADD_QUEUE, &queue, NULL, 0);
 		if (ret == -EINVAL)
@@ -138,8 +148,14 @@ FUSE_TEST(refused, command)
 	};
 	if (variant->queue == 3)
 		ASSERT_EQ(0, ring_cmd(S, ADD_BUFPOOL, &queue, NULL, 0));
+	ret = S->fd;
+	if (variant->unmounted)
+		S->fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	EXPECT_EQ(variant->want, ring_cmd(S, variant->op, &req, iov,
 					  variant->n ?: variant->head ? 2 : 0));
+	if (variant->unmounted)
+		close(S->fd);
+	S->fd = ret;
 	if (variant->early) {
 		struct fuse_init_out out = {
 			.major = FUSE_KERNEL_VERSION,
@@ -184,40 +200,150 @@ FUSE_TEST(ring, aborted_with_a_request)
 	EXPECT_NE(0, reply_error(S, r, -EIO));
 }
 
-/* More requests than entries: the others wait for one to be given back */
-FUSE_TEST(ring, more_requests_than_entries)
+/* What is no reply at all */
+FUSE_TEST(ring, notification)
+{
+	struct fuse_out_header h = { .len = sizeof(h) };
+	struct request *r;
+
+	mkdir_start(C, S);
+	r = take(S, FUSE_MKDIR);
+	needs_mended(S, "malformed replies over io_uring are not EIO");
+	EXPECT_EQ(0, reply_header(S, r, &h, NULL, 0));
+	EXPECT_EQ(-EIO, call_end(C));
+}
+
+/*
+ * Memory that the kernel cannot write to: the entry is good for another request.
+ * With zero copy, the ring has the memory of payloads already.
+ */
+static void no_memory(struct server *s, struct client *c, bool payloads)
+{
+	ring_protect(s, payloads, PROT_READ);
+	mkdir_start(c, s);
+	CHECK(-EFAULT, call_end(c));
+	ring_protect(s, payloads, RW);
+	mkdir_start(c, s);
+	CHECK(0, reply_error(s, take(s, FUSE_MKDIR), -EPERM));
+	CHECK(-EPERM, call_end(c));
+}
+
+FUSE_TEST(ring, no_memory_for_a_request)
+{
+	no_memory(S, C, false);
+	if (variant->transport != &uring_zero_copy_transport)
+		no_memory(S, C, true);
+}
+
+/* Nor read a reply from */
+FUSE_TEST(ring, no_memory_of_a_reply)
+{
+	struct fuse_uring_cmd_req req = {};
+	unsigned long cpu = 1;
+
+	/* in the first queue */
+	EXPECT_EQ(0, sys(C, SYS_sched_setaffinity, 0, sizeof(cpu),
+			 in(C, &cpu, sizeof(cpu))));
+	mkdir_start(C, S);
+	req.commit_id = take(S, FUSE_MKDIR)->h.unique;
+	needs_mended(S, "malformed replies over io_uring are not EIO");
+	ring_protect(S, false, PROT_NONE);
+	EXPECT_EQ(-EINPROGRESS, ring_cmd(S, COMMIT, &req, NULL, 0));
+	EXPECT_EQ(-EIO, call_end(C));
+	server_die(S);
+}
+
+/*
+ * More requests than entries: the others wait for one to be given back. With a
+ * pool, it has a buffer for those that need one.
+ */
+FUSE_OP_FIXTURE_SETUP(one, SERVER_FUSE, .ring_depth = 1);
+FIXTURE_VARIANT_ADD(one, entries) { .transport = &uring_transport };
+FIXTURE_VARIANT_ADD(one, pool) { .transport = &uring_pool_transport };
+FIXTURE_VARIANT_ADD(one, zero_copy) {
+	.transport = &uring_zero_copy_transport
+};
+
+FUSE_TEST(one, more_requests_than_entries)
 {
 	struct fuse_attr_out out = {
 		.attr = { .ino = FUSE_ROOT_ID, .mode = S_IFDIR | 0755 },
 	};
+	int fd = client_open(C, S, O_RDWR), i;
 	struct client other[2] = {};
-	struct request *r[3];
-	cpu_set_t one;
-	int i;
+	unsigned long cpu = 1;
+	struct request *r;
 
-	/* with one CPU there is one queue; the client's own is full */
-	CPU_ZERO(&one);
-	CPU_SET(0, &one);
-	EXPECT_EQ(0, sys(C, SYS_sched_setaffinity, 0, sizeof(one),
-			 in(C, &one, sizeof(one))) < 0);
+	/* all of them are those of one queue */
+	EXPECT_EQ(0, sys(C, SYS_sched_setaffinity, 0, sizeof(cpu),
+			 in(C, &cpu, sizeof(cpu))));
 	for (i = 0; i < 2; i++)
 		client_fork(C, &other[i]);
-	S->manual = 1ULL << FUSE_GETATTR;
-	for (i = 0; i < 3; i++) {
-		struct client *c = i ? &other[i - 1] : C;
-
-		sys_start(c, SYS_newfstatat, AT_FDCWD, path(c, S, ""), ARG(0), 0);
-	}
-	for (i = 0; i < 3; i++)
-		r[i] = take(S, FUSE_GETATTR);
-	/* in another order than they came */
-	for (i = 2; i >= 0; i--)
-		EXPECT_EQ(0, reply(S, r[i], &out, sizeof(out)));
+	S->manual = 1ULL << FUSE_GETATTR | 1ULL << FUSE_FSYNC;
+	sys_start(C, SYS_newfstatat, AT_FDCWD, path(C, S, ""), ARG(0), 0);
+	r = take(S, FUSE_GETATTR);
+	sys_start(&other[0], SYS_fsync, fd);
+	client_sleeps(&other[0]);
+	sys_start(&other[1], SYS_newfstatat, AT_FDCWD, path(&other[1], S, ""),
+		  ARG(0), 0);
+	client_sleeps(&other[1]);
+	quiet(S);
+	EXPECT_EQ(0, reply(S, r, &out, sizeof(out)));
 	EXPECT_EQ(0, call_end(C));
-	for (i = 0; i < 2; i++) {
-		EXPECT_EQ(0, call_end(&other[i]));
+	/* which has no payload, either way */
+	EXPECT_EQ(0, reply(S, take(S, FUSE_FSYNC), NULL, 0));
+	EXPECT_EQ(0, call_end(&other[0]));
+	EXPECT_EQ(0, reply(S, take(S, FUSE_GETATTR), &out, sizeof(out)));
+	EXPECT_EQ(0, call_end(&other[1]));
+	for (i = 0; i < 2; i++)
 		client_exit(&other[i]);
-	}
+}
+
+/* One for which there is no memory does not keep the entry from the next */
+FUSE_TEST(one, no_memory_for_the_next)
+{
+	struct client other = { };
+	unsigned long cpu = 1;
+	struct request *r;
+
+	if (variant->transport == &uring_zero_copy_transport)
+		SKIP(return, "the ring has the memory of payloads already");
+	EXPECT_EQ(0, sys(C, SYS_sched_setaffinity, 0, sizeof(cpu),
+			 in(C, &cpu, sizeof(cpu))));
+	client_fork(C, &other);
+	mkdir_start(C, S);
+	r = take(S, FUSE_MKDIR);
+	mkdir_start(&other, S);
+	client_sleeps(&other);
+	ring_protect(S, true, PROT_READ);
+	EXPECT_EQ(0, reply_error(S, r, -EPERM));
+	EXPECT_EQ(-EPERM, call_end(C));
+	EXPECT_EQ(-EFAULT, call_end(&other));
+	ring_protect(S, true, RW);
+	mkdir_start(&other, S);
+	EXPECT_EQ(0, reply_error(S, take(S, FUSE_MKDIR), -EPERM));
+	EXPECT_EQ(-EPERM, call_end(&other));
+	client_exit(&other);
+}
+
+/* Those that wait for an entry end with the connection */
+FUSE_TEST(one, aborted_with_requests)
+{
+	struct client other = { };
+	unsigned long cpu = 1;
+
+	EXPECT_EQ(0, sys(C, SYS_sched_setaffinity, 0, sizeof(cpu),
+			 in(C, &cpu, sizeof(cpu))));
+	client_fork(C, &other);
+	mkdir_start(C, S);
+	take(S, FUSE_MKDIR);
+	mkdir_start(&other, S);
+	client_sleeps(&other);
+	server_abort(S);
+	EXPECT_EQ(-ECONNABORTED, call_end(C));
+	/* never sent */
+	EXPECT_EQ(-ENOTCONN, call_end(&other));
+	client_exit(&other);
 }
 
 /* A second reply to the same request finds nothing */
