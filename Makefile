@@ -15,7 +15,7 @@ help: ## this list
 demo: ## v4l2-ctl streams from a CUSE camera, a tone is played by mmap: build/demo
 	@$(kernel) && $(user) && scripts/demo
 
-test: ## all tests on both test kernels; T='*glob*', BASE_ONLY=1, LINT=1
+test: ## all tests on both test kernels; T='*glob*', BASE_ONLY=1, LINT=0
 	@scripts/deps && T='$(T)' scripts/test
 
 kernel: ## build a test kernel; F=lockdep (default), kasan, base, gcov or bench
