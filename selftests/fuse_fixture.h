@@ -21,7 +21,7 @@
 #define NEEDS_NOTHING	0		/* mainline will do */
 #define NEEDS_SERIES	(1ULL << 62)	/* nothing is switched on */
 
-static inline const char *fixture_start(struct server *s, struct client *c,
+static inline const char *fixture_begin(struct server *s, struct client *c,
 					uint64_t needs, const char *program)
 {
 	const char *why = test_begin();
@@ -40,6 +40,11 @@ static inline const char *fixture_start(struct server *s, struct client *c,
 	}
 	return client_try(c, program);
 }
+
+/* In a test or its set-up: a reason to skip, or NULL */
+#define fixture_start(s, c, needs, program)				\
+	(skip_reason = &_metadata->results->reason,			\
+	 fixture_begin(s, c, needs, program))
 
 static inline void fixture_stop(struct server *s, struct client *c, bool failed)
 {
@@ -76,7 +81,6 @@ FIXTURE_SETUP(name)							\
 {									\
 	const char *why;						\
 									\
-	skip_reason = &_metadata->results->reason;			\
 	self->page = getpagesize();					\
 	self->s.type = variant->type;					\
 	self->s.transport = variant->transport;				\
@@ -177,7 +181,6 @@ FIXTURE_SETUP(name)							\
 {									\
 	const char *why;						\
 									\
-	skip_reason = &_metadata->results->reason;			\
 	self->s = (struct server){					\
 		.type = what,						\
 		.transport = variant->transport,			\

@@ -52,7 +52,8 @@ struct spliced {
 	char *data;		/* page n of it is n + 1 */
 };
 
-static const char *spliced_start(struct spliced *self, enum server_type type,
+static const char *spliced_start(struct __test_metadata *_metadata,
+				 struct spliced *self, enum server_type type,
 				 enum target target, uint64_t features)
 {
 	struct fuse_mmap_out out = {};
@@ -423,7 +424,7 @@ FIXTURE_SETUP(splice_from)
 	const char *why;
 
 	self->o.fd = -1;
-	why = spliced_start(T, variant->type, variant->target, 0);
+	why = spliced_start(_metadata, T, variant->type, variant->target, 0);
 	if (!why)
 		why = origin_open(T, O, variant->source);
 	if (why) {
@@ -544,7 +545,7 @@ FIXTURE_SETUP(splice)
 	const char *why;
 
 	self->o.fd = -1;
-	why = spliced_start(T, variant->type, variant->target, 0);
+	why = spliced_start(_metadata, T, variant->type, variant->target, 0);
 	if (!why)
 		why = origin_open(T, O, FROM_BLOCK);
 	if (why) {
@@ -1027,7 +1028,7 @@ FIXTURE(splice_read)
 
 FIXTURE_SETUP(splice_read)
 {
-	const char *why = spliced_start(T, SERVER_FUSE, TO_FILE, 0);
+	const char *why = spliced_start(_metadata, T, SERVER_FUSE, TO_FILE, 0);
 
 	if (why) {
 		server_die(S);

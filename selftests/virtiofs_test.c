@@ -377,7 +377,6 @@ FIXTURE_SETUP(dax)
 {
 	const char *why;
 
-	skip_reason = &_metadata->results->reason;
 	self->s = (struct server){
 		.transport = &virtiofs_transport,
 		.options = "dax",
@@ -899,7 +898,6 @@ FIXTURE_SETUP(mode)
 {
 	const char *why;
 
-	skip_reason = &_metadata->results->reason;
 	self->s = (struct server){
 		.transport = &virtiofs_transport,
 		.tag = variant->tag,
@@ -1013,7 +1011,6 @@ FIXTURE_SETUP(init)
 {
 	const char *why;
 
-	skip_reason = &_metadata->results->reason;
 	self->s = (struct server){
 		.transport = &virtiofs_transport,
 		.tag = variant->tag,
