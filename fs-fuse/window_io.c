@@ -705,8 +705,9 @@ int fuse_window_open(struct inode *inode, struct fuse_file *ff)
 	/* Pairs with try_cmpxchg() in fuse_window_attach() */
 	struct fuse_window *win = smp_load_acquire(&ff->fm->fc->window);
 	struct fuse_window_inode *wi = fuse_window_inode(inode);
+	bool always = test_bit(FUSE_I_WINDOW, &fi->state) || (win && win->all);
 	bool wanted = ff->open_flags & FOPEN_WINDOW ||
-		(win && win->all && !(ff->open_flags & other));
+		(always && !(ff->open_flags & other));
 	int err;
 
 	if (!fuse_has_feature(ff->fm->fc, FUSE_FEATURE_WINDOW))

@@ -777,12 +777,14 @@ void fuse_window_evict(struct inode *inode)
 }
 
 /**
- * fuse_window_adopt - a new inode may be that of a file that still has ranges
+ * fuse_window_inode_init - a new inode may be that of a file that uses the window
  * @inode: the inode, that nobody else has seen
+ * @flags: of its attributes
  *
- * They are being removed, and whatever is done to the file has to wait for that.
+ * If the file still has ranges they are being removed, and whatever is done to it
+ * has to wait for that.
  */
-void fuse_window_adopt(struct inode *inode)
+void fuse_window_inode_init(struct inode *inode, unsigned int flags)
 {
 	struct fuse_conn *fc = get_fuse_conn(inode);
 	/* Pairs with try_cmpxchg() in fuse_window_attach() */
@@ -791,7 +793,12 @@ void fuse_window_adopt(struct inode *inode)
 	struct fuse_window_inode *wi;
 	u64 nlookup = 0;
 
-	if (!win || list_empty_careful(&win->orphans) || !S_ISREG(inode->i_mode))
+	if (!win || !S_ISREG(inode->i_mode))
+		return;
+
+	if (flags & FUSE_ATTR_DAX)
+		set_bit(FUSE_I_WINDOW, &get_fuse_inode(inode)->state);
+	if (list_empty_careful(&win->orphans))
 		return;
 
 	spin_lock(&win->lock);

@@ -116,6 +116,7 @@ static void attr_of(struct fuse_attr *attr, uint64_t nodeid)
 		.nlink = 1,
 		.size = f ? f->size : 0,
 		.blksize = 4096,
+		.flags = f ? f->attr_flags : 0,
 	};
 }
 

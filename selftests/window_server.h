@@ -34,6 +34,7 @@
 struct disk_file {
 	uint64_t size;
 	uint32_t open_flags;
+	uint32_t attr_flags;
 	uint32_t mode;		/* beside S_IFREG */
 	/* times that the kernel has it looked up */
 	atomic_ulong nlookup;

@@ -386,6 +386,40 @@ WINDOW_TEST(open_modes)
 	close(fd);
 }
 
+/* What the kernel is told when it learns of an inode counts, later replies do not */
+WINDOW_TEST(attributes)
+{
+	static const struct {
+		uint32_t attr_flags;
+		uint32_t open_flags;
+		bool window;
+	} cases[FILES] = {
+		{ 0, FOPEN_KEEP_CACHE, false },
+		{ FUSE_ATTR_DAX, FOPEN_DIRECT_IO, false },
+		{ FUSE_ATTR_DAX, FOPEN_KEEP_CACHE, true },
+		/* it does not want to hear of opens */
+		{ FUSE_ATTR_DAX, 0, true },
+	};
+	unsigned int n;
+	int fd, i;
+
+	for (i = 0; i < FILES; i++) {
+		CTL->file[i].open_flags = cases[i].open_flags;
+		CTL->file[i].attr_flags = cases[i].attr_flags;
+		ASSERT_EQ(0, access(self->s.path[i], R_OK));
+		CTL->file[i].attr_flags ^= FUSE_ATTR_DAX;
+		ASSERT_EQ(0, chmod(self->s.path[i], 0640));
+		if (i == FILES - 1)
+			CTL->error[FUSE_OPEN] = -ENOSYS;
+		n = COUNT(FUSE_SETUPMAPPING);
+		fd = open_file(S, i, O_RDONLY);
+		ASSERT_LE(0, fd);
+		EXPECT_TRUE(has(fd, DISK(i), 100, 0));
+		EXPECT_EQ(n + cases[i].window, COUNT(FUSE_SETUPMAPPING));
+		close(fd);
+	}
+}
+
 TEST(open_without_window)
 {
 	struct window_server s = {};

@@ -25,6 +25,10 @@
  * other open of it as long as the kernel knows its inode: without the flag they
  * fail with EIO, as this one does while the file is open without it.  Not with
  * FOPEN_DIRECT_IO and FOPEN_PASSTHROUGH.
+ *
+ * As if it was set in every reply that has neither of those: FUSE_ATTR_DAX in
+ * fuse_attr.flags of the reply by which the kernel learns of the inode.  That
+ * takes no FUSE_OPEN.
  */
 #define FOPEN_WINDOW		(1U << 24)
 
