@@ -704,6 +704,43 @@ void fuse_window_thaw(struct inode *inode)
 }
 
 /**
+ * fuse_window_settle - wait for what is being removed of a file
+ * @inode: the file
+ *
+ * A server with several threads could otherwise be asked for FUSE_FSYNC while it
+ * is writing that back, and fail to when it has replied.
+ *
+ * Return: 0, or -EINTR if the caller was killed.
+ */
+int fuse_window_settle(struct inode *inode)
+{
+	struct fuse_window_inode *wi = fuse_window_inode(inode);
+	struct fuse_window *win = wi->win;
+	struct fuse_range_waiter w;
+	struct fuse_range *range;
+	unsigned long index;
+	int err = 0;
+	bool wait;
+
+	xa_for_each(&wi->ranges, index, range) {
+		fuse_range_waiter_init(&w, win);
+		spin_lock(&win->lock);
+		wait = range->wi == wi && range->index == index &&
+		       range->state == FUSE_RANGE_REMOVE;
+		if (wait)
+			fuse_range_queue(&w, &range->waiters, false);
+		spin_unlock(&win->lock);
+
+		if (wait)
+			err = fuse_range_wait(&w);
+		if (err)
+			break;
+	}
+
+	return err;
+}
+
+/**
  * fuse_window_invalidate - the server wants ranges of a file back
  * @inode: the file
  * @start: first byte

@@ -1036,6 +1036,32 @@ WINDOW_TEST(removal_then_setup)
 	close(fd);
 }
 
+/* fsync(2) is about what is being written back, too */
+WINDOW_TEST(removal_then_fsync)
+{
+	static const int errors[] = { 0, EIO, EINTR };
+	int fd = open_file(S, 0, O_RDWR), pid, i;
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(1, pwrite(fd, "a", 1, 0));
+		window_hold(S, FUSE_REMOVEMAPPING);
+		window_inval(S, 0, 0, 1);
+		ASSERT_TRUE(window_held(S, 1));
+		pid = SPAWN(fsync(fd) ? errno : 0);
+		sleeps(pid);
+		EXPECT_EQ(i > 0, COUNT(FUSE_FSYNC));
+		if (errors[i] == EINTR)
+			EXPECT_TRUE(killed(pid));
+		CTL->error[FUSE_REMOVEMAPPING] = errors[i] == EIO ? -EIO : 0;
+		window_go(S, FUSE_REMOVEMAPPING);
+		if (errors[i] != EINTR)
+			EXPECT_TRUE(ended(pid, errors[i]));
+	}
+	/* it was not sent, when that had failed */
+	EXPECT_EQ(1, COUNT(FUSE_FSYNC));
+	close(fd);
+}
+
 /* Nor what a WRITE is changing, before that is done */
 WINDOW_TEST(write_then_setup)
 {
