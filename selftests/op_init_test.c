@@ -190,6 +190,19 @@ FUSE_TEST(init_refused, then_nothing_works)
 	quiet(S);
 }
 
+/* Who waited for the answer is not sent either */
+FUSE_TEST(init, refused_waiter)
+{
+	struct request *r = take(S, FUSE_INIT);
+
+	needs_mended(S, "who waits for FUSE_INIT is sent when it was refused");
+	sys_start(C, SYS_newfstatat, AT_FDCWD, path(C, S, ""), ARG(0), 0);
+	client_sleeps(C);
+	EXPECT_EQ(0, reply_error(S, r, -EPROTO));
+	EXPECT_EQ(-ECONNREFUSED, call_end(C));
+	quiet(S);
+}
+
 /* Servers of long ago say less, and are told less */
 FUSE_TEST(init, minor_3)
 {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* FUSE_PASSTHROUGH: files whose data is that of another file */
 #include <linux/capability.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include "../../kselftest_harness.h"
 #include "fuse_fixture.h"
 #include "op_call.h"
@@ -84,11 +86,7 @@ FUSE_TEST(passthrough, content)
 	ASSERT_EQ(8, pread(file, data, 10, SIZE));
 	ASSERT_EQ(0, memcmp("\0\0\0\0\0new", data, 8));
 
-	/*
-	 * splice(2) out of it.  Not into it: that takes the lock of the pipe under
-	 * that of the file, which splice(2) to any other file of FUSE takes the
-	 * other way round; mainline can deadlock there, and lockdep says so.
-	 */
+	/* splice(2) out of it */
 	ASSERT_EQ(0, sys(C, SYS_pipe2, ARG(0), 0));
 	ends = out(C, ARG(0));
 	from = ends[0];
@@ -114,6 +112,70 @@ FUSE_TEST(passthrough, content)
 	ASSERT_EQ(1, call(C, CLIENT_PEEK, addr, 1));
 	ASSERT_EQ('!', C->answer.data[0]);
 	ASSERT_EQ(0, call(C, CLIENT_MUNMAP, addr, PAGE));
+	close(file);
+}
+
+/* splice(2) into it, and to an open file of it whose data the server writes */
+FUSE_TEST(passthrough, splice_in)
+{
+	int file, id, fd, direct, from, to;
+	struct fuse_write_out written = { .size = 3 };
+	int flags = FS_APPEND_FL;
+	loff_t offset = SIZE + 5;
+	struct request *r;
+	char data[16];
+	int *ends;
+
+	file = new_file("backing", 'b');
+	id = backing_open(S, file);
+	if (id == -EPERM)
+		SKIP(return, "kernel without FUSE_PASSTHROUGH");
+	needs_mended(S, "splice to passthrough locks the inode before the pipe");
+	fd = open_backed(S, C, O_RDWR, FOPEN_PASSTHROUGH, id);
+	ASSERT_LE(0, fd);
+	direct = open_backed(S, C, O_RDWR, FOPEN_PASSTHROUGH | FOPEN_DIRECT_IO, id);
+	ASSERT_LE(0, direct);
+	ASSERT_EQ(0, sys(C, SYS_pipe2, ARG(0), 0));
+	ends = out(C, ARG(0));
+	from = ends[0];
+	to = ends[1];
+
+	/* lockdep watches the order of the locks */
+	S->manual = 1ULL << FUSE_WRITE;
+	ASSERT_EQ(3, sys(C, SYS_write, to, str(C, "one"), 3));
+	sys_start(C, SYS_splice, from, 0, direct, 0, 3, 0);
+	r = take(S, FUSE_WRITE);
+	ASSERT_EQ(0, memcmp(AFTER(r, struct fuse_write_in), "one", 3));
+	ASSERT_EQ(0, reply(S, r, &written, sizeof(written)));
+	ASSERT_EQ(3, call_end(C));
+	/* the server sees nothing of this, and the size is new */
+	ASSERT_EQ(3, sys(C, SYS_write, to, str(C, "two"), 3));
+	ASSERT_EQ(3, sys(C, SYS_splice, from, 0, fd,
+			 in(C, &offset, sizeof(offset)), 3, 0));
+	ASSERT_EQ(SIZE + 8, cached_size(C, fd));
+	ASSERT_EQ(8, pread(file, data, 10, SIZE));
+	ASSERT_EQ(0, memcmp("\0\0\0\0\0two", data, 8));
+
+	/* at the file's position, which moves on */
+	ASSERT_EQ(2, sys(C, SYS_lseek, fd, 2, SEEK_SET));
+	ASSERT_EQ(3, sys(C, SYS_write, to, str(C, "six"), 3));
+	ASSERT_EQ(3, sys(C, SYS_splice, from, 0, fd, 0, 3, 0));
+	ASSERT_EQ(5, sys(C, SYS_lseek, fd, 0, SEEK_CUR));
+	ASSERT_EQ(6, pread(file, data, 6, 0));
+	ASSERT_EQ(0, memcmp("bbsixb", data, 6));
+	/* who may not write elsewhere than at the end */
+	ASSERT_EQ(0, sys(C, SYS_close, fd));
+	fd = open_backed(S, C, O_RDWR | O_APPEND, FOPEN_PASSTHROUGH, id);
+	ASSERT_LE(0, fd);
+	if (!ioctl(file, FS_IOC_SETFLAGS, &flags)) {
+		ASSERT_EQ(3, sys(C, SYS_write, to, str(C, "no!"), 3));
+		ASSERT_EQ(-EINVAL, sys(C, SYS_splice, from, 0, fd, 0, 3, 0));
+		ASSERT_EQ(0, sys(C, SYS_fcntl, fd, F_SETFL, O_RDWR));
+		ASSERT_EQ(-EPERM, sys(C, SYS_splice, from, 0, fd, 0, 3, 0));
+		flags = 0;
+		ASSERT_EQ(0, ioctl(file, FS_IOC_SETFLAGS, &flags));
+		ASSERT_EQ(3, sys(C, SYS_splice, from, 0, fd, 0, 3, 0));
+	}
 	close(file);
 }
 

@@ -2,9 +2,11 @@
 /*
  * What is virtiofs' own beside DAX (fs/fuse/virtio_fs.c): queues, and what waits
  * when they are full; replies whose length the device tells otherwise; what the
- * device says of itself; devices and servers that go away.
+ * device says of itself; devices and servers that go away; file systems within
+ * the file system.
  *
- * A name that is a number is a file.
+ * A name that is a number is a file; "sub" is a directory that is a file system,
+ * with the same files.
  */
 #define _GNU_SOURCE
 #include <linux/virtio_fs.h>
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,8 +27,14 @@
 #define DRIVER		"/sys/bus/virtio/drivers/virtiofs/"
 #define QUEUE		128	/* entries */
 #define INO(n)		(1000 + (n))
+#define SUB		500
 #define BIG		(1 << 20)
 #define AHEAD		(128 << 10)
+
+static const struct server_node nodes[] = {
+	{ FUSE_ROOT_ID, "sub", SUB, S_IFDIR | 0755 },
+	{ }
+};
 
 static uint64_t entry_valid = 3600;
 
@@ -48,10 +57,16 @@ static bool serve(struct server *s, struct request *r)
 		return false;
 	}
 	n = atoi(r->body);
-	if (!n)
+	if (n) {
+		out.nodeid = INO(n);
+		op_attr(&out.attr, INO(n), S_IFREG | 0644, BIG);
+	} else if (!strcmp(r->body, "sub")) {
+		out.nodeid = SUB;
+		op_attr(&out.attr, SUB, S_IFDIR | 0755, 0);
+		out.attr.flags = FUSE_ATTR_SUBMOUNT;
+	} else {
 		return false;
-	out.nodeid = INO(n);
-	op_attr(&out.attr, INO(n), S_IFREG | 0644, BIG);
+	}
 	reply(s, r, &out, sizeof(out));
 	return true;
 }
@@ -100,8 +115,9 @@ FIXTURE_SETUP(device)
 		.transport = &virtiofs_transport,
 		.tag = VIRTIOFS_PLAIN,
 		.serve = serve,
+		.nodes = nodes,
 		.max_readahead = AHEAD,
-		.init_flags = FUSE_ASYNC_READ,
+		.init_flags = FUSE_ASYNC_READ | FUSE_SUBMOUNTS,
 	};
 	why = fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT);
 	if (why) {
@@ -165,6 +181,73 @@ FUSE_TEST(device, forgets_at_the_end)
 	virtiofs_release_forgets(S);
 	ASSERT_EQ(0, call_end(C));
 	ASSERT_EQ(QUEUE, S->forgets);
+}
+
+static uint64_t device_of(struct client *c, struct server *s, const char *name)
+{
+	NEED(!stat_of(c, s, name));
+	return ((struct stat *)out(c, ARG(0)))->st_dev;
+}
+
+/* Who has been forgotten, once each; looked up once each */
+static unsigned int forgotten(struct server *s, uint64_t ino)
+{
+	struct request *r;
+	unsigned int n = 0;
+
+	for (r = s->inbox; r; r = r->next) {
+		CHECK(FUSE_FORGET, r->h.opcode);
+		CHECK(1, BODY(r, struct fuse_forget_in)->nlookup);
+		n += r->h.nodeid == ino;
+	}
+	return n;
+}
+
+/* A directory becomes a mount of its own when it is entered */
+FUSE_TEST(device, submount)
+{
+	uint64_t outer = device_of(C, S, ""), inner;
+	struct request *r;
+	int fd;
+
+	inner = device_of(C, S, "sub/.");
+	ASSERT_NE(outer, inner);
+	ASSERT_EQ(inner, device_of(C, S, "sub/7"));
+	ASSERT_EQ(INO(7), ((struct stat *)out(C, ARG(0)))->st_ino);
+	ASSERT_EQ(outer, device_of(C, S, "5"));
+
+	/* each is synced alone */
+	fd = sys(C, SYS_openat, AT_FDCWD, path(C, S, "sub"), O_RDONLY, 0);
+	ASSERT_LE(0, fd);
+	S->manual = 1ULL << FUSE_SYNCFS;
+	sys_start(C, SYS_syncfs, fd);
+	r = take(S, FUSE_SYNCFS);
+	ASSERT_EQ(SUB, r->h.nodeid);
+	ASSERT_EQ(0, reply(S, r, NULL, 0));
+	ASSERT_EQ(0, call_end(C));
+	ASSERT_EQ(0, sys(C, SYS_close, fd));
+
+	/* what was looked up in it is forgotten when it ends; not the root yet */
+	S->manual = 1ULL << FUSE_FORGET;
+	S->forgets = 0;
+	ASSERT_EQ(0, sys(C, SYS_umount2, path(C, S, "sub"), 0));
+	ASSERT_TRUE(eventually(S->forgets));
+	ASSERT_EQ(1, forgotten(S, INO(7)));
+	ASSERT_EQ(0, forgotten(S, SUB));
+	/* once, after the mount point has ended, too */
+	ASSERT_TRUE(eventually((write_text("/proc/sys/vm/drop_caches", "2"),
+				S->forgets == 3)));
+	ASSERT_EQ(1, forgotten(S, SUB));
+	ASSERT_EQ(1, forgotten(S, INO(5)));
+	while (S->inbox)
+		take(S, FUSE_FORGET);
+
+	/* all at once */
+	S->manual = 1ULL << FUSE_DESTROY;
+	ASSERT_EQ(inner, device_of(C, S, "sub/7"));
+	sys_start(C, SYS_umount2, path(C, S, ""), MNT_DETACH);
+	ASSERT_EQ(0, reply(S, take(S, FUSE_DESTROY), NULL, 0));
+	ASSERT_EQ(0, call_end(C));
 }
 
 /* Requests for which there is no room are sent when there is */

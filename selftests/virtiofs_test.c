@@ -35,12 +35,16 @@ struct file {
 	uint32_t flags;		/* FUSE_ATTR_* */
 	uint32_t mtime;
 	bool gone;
+	uint64_t parent;	/* 0: the root */
 };
+
+#define SUB		500	/* "sub", a directory that is a file system */
 
 static struct file files[] = {
 	{ "file", FILE_INO, 0, RANGES * RANGE, FUSE_ATTR_DAX },
 	{ "other", 3, RANGES * RANGE, 2 * RANGE, FUSE_ATTR_DAX },
 	{ "small", 4, (RANGES + 4) * RANGE, 6000, 0 },
+	{ "inner", 5, (RANGES + 5) * RANGE, 2 * RANGE, FUSE_ATTR_DAX, .parent = SUB },
 	{ }
 };
 
@@ -52,6 +56,11 @@ static struct {
 } slots[SLOTS];
 
 static int setups, upgrades, removals;
+static const struct server_node nodes[] = {
+	{ FUSE_ROOT_ID, "sub", SUB, S_IFDIR | 0755 },
+	{ }
+};
+
 static uint64_t attr_valid;
 
 static struct file *file_of(uint64_t ino)
@@ -77,16 +86,21 @@ static void serve_lookup(struct server *s, struct request *r)
 	struct file *f;
 
 	for (f = files; f->name; f++)
-		if (!f->gone && r->h.nodeid == FUSE_ROOT_ID &&
+		if (!f->gone && r->h.nodeid == (f->parent ?: FUSE_ROOT_ID) &&
 		    !strcmp(f->name, r->body))
 			break;
-	if (!f->name) {
+	out.attr_valid = attr_valid;
+	if (f->name) {
+		out.nodeid = f->ino;
+		fill_attr(&out.attr, f);
+	} else if (!strcmp("sub", r->body)) {
+		out.nodeid = SUB;
+		op_attr(&out.attr, SUB, S_IFDIR | 0755, 0);
+		out.attr.flags = FUSE_ATTR_SUBMOUNT;
+	} else {
 		reply_error(s, r, -ENOENT);
 		return;
 	}
-	out.nodeid = f->ino;
-	out.attr_valid = attr_valid;
-	fill_attr(&out.attr, f);
 	reply(s, r, &out, sizeof(out));
 }
 
@@ -275,6 +289,7 @@ static void fill_files(struct server *s)
 #define BIG	(&files[0])
 #define OTHER	(&files[1])
 #define SMALL	(&files[2])
+#define INNER	(&files[3])
 
 static int open_file(struct client *c, struct server *s, const char *name,
 		     int flags)
@@ -381,8 +396,9 @@ FIXTURE_SETUP(dax)
 		.transport = &virtiofs_transport,
 		.options = "dax",
 		.serve = serve,
+		.nodes = nodes,
 		.init_flags = FUSE_HAS_INODE_DAX | FUSE_MAP_ALIGNMENT |
-			      FUSE_ATOMIC_O_TRUNC,
+			      FUSE_ATOMIC_O_TRUNC | FUSE_SUBMOUNTS,
 	};
 	attr_valid = 3600;
 	why = fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT);
@@ -521,6 +537,27 @@ FUSE_TEST(dax, reclaim_mmap)
 		check_mem(C, addr + i * RANGE + 8, i);
 		check_file(S, BIG, i * RANGE + 8, i);
 	}
+}
+
+/* What a submount has in the window is free for others when it ends */
+FUSE_TEST(dax, submount)
+{
+	int fd = open_file(C, S, "sub/inner", O_RDWR), i;
+
+	check_read(C, fd, RANGE, word(INNER, 1));
+	do_write(C, fd, 8, 1);
+	ASSERT_EQ(2, setups);
+	ASSERT_EQ(0, sys(C, SYS_close, fd));
+	ASSERT_EQ(0, sys(C, SYS_umount2, path(C, S, "sub"), 0));
+	ASSERT_EQ(2, removals);
+	check_file(S, INNER, 8, 1);
+
+	/* all of the window, and then some, for another file */
+	fd = open_file(C, S, "file", O_RDONLY);
+	for (i = 0; i < RANGES; i++)
+		check_read(C, fd, i * RANGE, word(BIG, i));
+	fd = open_file(C, S, "sub/inner", O_RDONLY);
+	check_read(C, fd, 8, 1);
 }
 
 #define TAKEN_OUT	"what is mapped with DAX is taken out of the page cache"
