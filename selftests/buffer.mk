@@ -67,7 +67,7 @@ $(OUTPUT)/fuse_names.h: $(wildcard $(addsuffix /linux/fuse*.h,$(filter-out -isys
 		awk "$$BUFFER_NAMES" >$@
 
 $(BUFFER_PROGS): $(BUFFER_OBJS)
-$(OUTPUT)/window_test: $(WINDOW_OBJS)
+$(OUTPUT)/limits_test $(OUTPUT)/window_test: $(WINDOW_OBJS)
 $(OUTPUT)/compat_test: LOCAL_HDRS += mmap_test.c
 $(OUTPUT)/compat_test: mmap_test.c
 $(BUFFER_PROGS) $(OUTPUT)/fuse_client $(OUTPUT)/virtiofs_relay: LDFLAGS += $(BUFFER_STATIC)

@@ -13,6 +13,7 @@
 
 #include "../../kselftest_harness.h"
 #include "fuse_fixture.h"
+#include "window_server.h"
 
 FUSE_FIXTURE(buffer_limits, FUSE_FEATURE_BUFFERS);
 
@@ -416,6 +417,93 @@ FUSE_TEST(buffer_memcg, server_stores)
 	close(fd);
 	EXPECT_TRUE(eventually(group_read(self->group, "memory.current", "") <
 			       2 * MB));
+}
+
+/* A window, whose pages are charged to whoever touches them first: who fills them */
+FIXTURE(window_memcg)
+{
+	struct window_server s;
+	char group[96];
+};
+
+FIXTURE_SETUP(window_memcg)
+{
+	const char *why = test_begin();
+	char text[32];
+	int i;
+
+	self->s.range = FILE_MAX;
+	self->s.size = FILES * FILE_MAX;
+	if (!why)
+		why = window_start(&self->s);
+	if (!why)
+		why = group_start(self->group, sizeof(self->group));
+	if (why)
+		SKIP(return, "%s", why);
+	/* what is not the window's has pages before the server touches it */
+	for (i = 0; i < FILES; i++) {
+		memset(self->s.ctl->file[i].data, 'x', FILE_MAX);
+		self->s.ctl->file[i].size = FILE_MAX;
+	}
+	snprintf(text, sizeof(text), "%d", self->s.pid);
+	ASSERT_EQ(0, group_write(self->group, "cgroup.procs", text));
+}
+
+FIXTURE_TEARDOWN(window_memcg)
+{
+	if (self->s.ctl)
+		window_stop(&self->s);
+	rmdir(self->group);
+	test_end();
+}
+
+/* So many files can be read */
+static int read_files(struct window_server *s)
+{
+	char *buf = malloc(FILE_MAX);
+	int i, fd;
+
+	for (i = 0; i < FILES; i++) {
+		fd = open(s->path[i], O_RDONLY);
+		if (fd < 0 || pread(fd, buf, FILE_MAX, 0) != FILE_MAX)
+			break;
+		close(fd);
+	}
+	free(buf);
+	return i;
+}
+
+TEST_F(window_memcg, charged)
+{
+	long before = group_read(self->group, "memory.stat", "kernel ");
+	long all = FILES * FILE_MAX;
+
+	ASSERT_EQ(0, group_write(self->group, "memory.max", "max"));
+	ASSERT_EQ(FILES, read_files(S));
+	EXPECT_LE(before + all, group_read(self->group, "memory.stat", "kernel "));
+	EXPECT_LE(all, group_read(self->group, "memory.current", ""));
+	/* with the window they go */
+	window_stop(S);
+	ASSERT_EQ(0, munmap(S->win, S->size));
+	self->s.ctl = NULL;
+	EXPECT_TRUE(eventually(group_read(self->group, "memory.stat", "kernel ") <
+			       before + MB / 2));
+}
+
+/* A server that fills more than it may have */
+TEST_F(window_memcg, limit)
+{
+	char text[32];
+	int n;
+
+	snprintf(text, sizeof(text), "%ld",
+		 group_read(self->group, "memory.current", "") + FILE_MAX * 5L / 2);
+	ASSERT_EQ(0, group_write(self->group, "memory.max", text));
+	n = read_files(S);
+	EXPECT_LE(1, n);
+	EXPECT_GT(FILES, n);
+	EXPECT_GE(atol(text), group_read(self->group, "memory.current", ""));
+	EXPECT_LT(0, group_read(self->group, "memory.events", "max "));
 }
 
 TEST_HARNESS_MAIN
