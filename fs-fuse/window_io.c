@@ -31,6 +31,9 @@ struct fuse_window_io {
 	struct completion done;
 	int error;
 
+	/* The pages are the client's own */
+	bool direct;
+
 	/* The request, and who waits for it */
 	refcount_t count;
 };
@@ -40,33 +43,72 @@ static void fuse_window_io_put(struct fuse_window_io *io)
 	if (!refcount_dec_and_test(&io->count))
 		return;
 
-	for (unsigned int i = 0; i < io->ap.num_folios; i++)
-		folio_put(io->ap.folios[i]);
+	if (io->direct)
+		fuse_release_user_pages(&io->ap, 0,
+					io->ap.args.opcode == FUSE_READ);
+	else
+		for (unsigned int i = 0; i < io->ap.num_folios; i++)
+			folio_put(io->ap.folios[i]);
 	kfree(io->ap.folios);
 	fuse_file_put(io->ff, false);
 	kfree(io);
 }
 
+/*
+ * Can the request be about the client's own pages?  If they are anonymous: what
+ * is pinned of a window is in the way of what else has to come into it.
+ */
+static bool fuse_window_io_direct(const struct iov_iter *iter, size_t len)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	unsigned long addr;
+	bool ret;
+
+	if (!iter_is_ubuf(iter) || len < PAGE_SIZE || mmap_read_lock_killable(mm))
+		return false;
+	addr = untagged_addr((unsigned long)iter->ubuf + iter->iov_offset);
+	vma = vma_lookup(mm, addr);
+	ret = vma && vma_is_anonymous(vma) && len <= vma->vm_end - addr;
+	mmap_read_unlock(mm);
+
+	return ret;
+}
+
+/* With pages for *@len bytes of @iter, or for less: *@len says so then */
 static struct fuse_window_io *fuse_window_io_alloc(struct file *file,
-						   size_t *len)
+						   struct iov_iter *iter,
+						   size_t *len, bool write)
 {
 	struct fuse_file *ff = file->private_data;
 	struct fuse_conn *fc = ff->fm->fc;
-	unsigned int nr = min(DIV_ROUND_UP(*len, PAGE_SIZE), fc->max_pages);
 	struct fuse_window_io *io = kzalloc_obj(*io, GFP_KERNEL_ACCOUNT);
 	struct fuse_args_pages *ap;
+	unsigned int offset = 0, nr;
+	int err = -ENOMEM;
 
 	if (!io)
-		return NULL;
+		return ERR_PTR(err);
 
 	refcount_set(&io->count, 1);
 	init_completion(&io->done);
 	io->ff = fuse_file_get(ff);
 	io->wi = fuse_window_inode(file_inode(file));
+	io->direct = fuse_window_io_direct(iter, *len);
 	ap = &io->ap;
+	if (io->direct)
+		offset = offset_in_page(iter->ubuf + iter->iov_offset);
+	nr = min(DIV_ROUND_UP(offset + *len, PAGE_SIZE), fc->max_pages);
 	ap->folios = fuse_folios_alloc(nr, GFP_KERNEL_ACCOUNT, &ap->descs);
 	if (!ap->folios)
 		goto out;
+
+	if (io->direct) {
+		err = fuse_get_user_pages(ap, iter, len, write, nr, true);
+		if (*len)
+			return io;
+		goto out;
+	}
 
 	while (ap->num_folios < nr) {
 		struct folio *folio = folio_alloc(GFP_HIGHUSER | __GFP_ACCOUNT, 0);
@@ -86,7 +128,7 @@ static struct fuse_window_io *fuse_window_io_alloc(struct file *file,
 	return io;
 out:
 	fuse_window_io_put(io);
-	return NULL;
+	return ERR_PTR(err);
 }
 
 static void fuse_window_io_end(struct fuse_args *args, int error)
@@ -134,9 +176,9 @@ static ssize_t fuse_window_read_plain(struct kiocb *iocb, struct iov_iter *to,
 	ssize_t err;
 
 	len = min(len, ff->fm->fc->max_read);
-	io = fuse_window_io_alloc(file, &len);
-	if (!io)
-		return -ENOMEM;
+	io = fuse_window_io_alloc(file, to, &len, false);
+	if (IS_ERR(io))
+		return PTR_ERR(io);
 
 	io->read_in = (struct fuse_read_in) {
 		.fh = ff->fh,
@@ -155,7 +197,10 @@ static ssize_t fuse_window_read_plain(struct kiocb *iocb, struct iov_iter *to,
 	args->out_argvar = true;
 
 	err = fuse_window_io_send(io);
-	if (!err) {
+	if (io->direct) {
+		done = err ? 0 : args->out_args[0].size;
+		iov_iter_revert(to, len - done);
+	} else if (!err) {
 		len = args->out_args[0].size;
 		for (unsigned int i = 0; done < len; i++) {
 			size_t n = min(len - done, PAGE_SIZE);
@@ -188,11 +233,11 @@ static ssize_t fuse_window_write_plain(struct kiocb *iocb, struct iov_iter *from
 	ssize_t err;
 
 	len = min(len, fc->max_write);
-	io = fuse_window_io_alloc(file, &len);
-	if (!io)
-		return -ENOMEM;
+	io = fuse_window_io_alloc(file, from, &len, true);
+	if (IS_ERR(io))
+		return PTR_ERR(io);
 
-	for (unsigned int i = 0; done < len; i++) {
+	for (unsigned int i = 0; !io->direct && done < len; i++) {
 		size_t n = min(len - done, PAGE_SIZE);
 		size_t copied = copy_folio_from_iter(io->ap.folios[i], 0, n,
 						     from);

@@ -1711,6 +1711,76 @@ WINDOW_TEST(thrashing)
 	close(fd);
 }
 
+/* Past the window the server is given the client's own pages, where it can be */
+WINDOW_TEST(own_pages)
+{
+	static const uint64_t lengths[] = { 4096, 4097, 3 * 4096 + 5, RANGE - 1 };
+	unsigned char *p = mmap(NULL, FILE_MAX, RW, MAP_PRIVATE | MAP_ANONYMOUS,
+				-1, 0);
+	unsigned char *end = p + FILE_MAX - P;
+	unsigned int i, from, range = 0, reads = 0;
+	uint64_t pos;
+	int fd, pid;
+
+	ASSERT_NE(MAP_FAILED, p);
+	displace(S, 1);
+	put_file(S, 0, FILE_MAX);
+	fd = open_file(S, 0, O_RDWR);
+	for (i = 0; i < 4; i++)
+		for (from = P - 1; from <= P + 1; from++) {
+			uint64_t n = lengths[i];
+
+			pos = range++ * RANGE + i;
+			memset(p, 0, 2 * RANGE);
+			ASSERT_EQ(n, pread(fd, p + from, n, pos));
+			EXPECT_EQ(0, memcmp(p + from, DISK(0) + pos, n));
+			EXPECT_TRUE(all(p, 0, from));
+			EXPECT_TRUE(all(p + from + n, 0, 2 * RANGE - from - n));
+			reads++;
+			pattern(p + from, 2, pos, n);
+			ASSERT_EQ(n, pwrite(fd, p + from, n, pos));
+			EXPECT_EQ(0, memcmp(p + from, DISK(0) + pos, n));
+		}
+	/* never touched before */
+	pos = range * RANGE;
+	ASSERT_EQ(2 * P, pread(fd, p + FILE_MAX / 2, 2 * P, pos));
+	EXPECT_EQ(0, memcmp(p + FILE_MAX / 2, DISK(0) + pos, 2 * P));
+	ASSERT_EQ(2 * P, pwrite(fd, p + FILE_MAX / 2 + RANGE, 2 * P, pos));
+	EXPECT_TRUE(all(DISK(0) + pos, 0, 2 * P));
+	reads++;
+	EXPECT_EQ(reads, COUNT(FUSE_READ));
+	EXPECT_EQ(reads, COUNT(FUSE_WRITE));
+	/* less than was asked for */
+	pos += RANGE;
+	CTL->file[0].size = pos + P + 1;
+	memset(p, 0, 4 * P);
+	EXPECT_EQ(P + 1, pread(fd, p + 1, 3 * P, pos));
+	EXPECT_EQ(0, memcmp(p + 1, DISK(0) + pos, P + 1));
+	EXPECT_TRUE(all(p + P + 2, 0, 2 * P));
+	CTL->file[0].size = FILE_MAX;
+	/* memory that ends, and that is not for the kernel to write to or read */
+	pos += RANGE;
+	ASSERT_EQ(0, mprotect(end, P, PROT_READ));
+	EXPECT_EQ(P, pread(fd, end - P, 2 * P, pos));
+	EXPECT_EQ(0, memcmp(end - P, DISK(0) + pos, P));
+	EXPECT_EQ(-1, pread(fd, end, P, pos));
+	EXPECT_EQ(EFAULT, errno);
+	ASSERT_EQ(0, mprotect(end, P, PROT_NONE));
+	EXPECT_EQ(-1, pwrite(fd, end, P, pos));
+	EXPECT_EQ(EFAULT, errno);
+	/* the client goes before the reply comes */
+	pos += RANGE;
+	window_hold(S, FUSE_READ);
+	pid = SPAWN(pread(fd, p, 2 * P, pos));
+	ASSERT_TRUE(window_held(S, 1));
+	sleeps(pid);
+	EXPECT_TRUE(killed(pid));
+	window_go(S, FUSE_READ);
+	EXPECT_TRUE(has(fd, DISK(0) + pos, 2 * P, pos));
+	close(fd);
+	munmap(p, FILE_MAX);
+}
+
 static int use_with_others(int fd, int own, int seed)
 {
 	unsigned char *p = map_file(fd, FILE_MAX, MAP_SHARED);
