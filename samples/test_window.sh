@@ -35,9 +35,29 @@ noise()
 	dd if=/dev/urandom bs=1024 count="$1" 2>/dev/null
 }
 
+# random_operations NAME MIB BYTES: on a file of up to so many, and a window
+random_operations()
+{
+	start --size "$2" --range 64
+	window_fsx $mnt/random $src/random $dir/plain "$3" 3
+	result $? "random_operations.$1"
+	rm $mnt/random
+	stop
+}
+
 mkdir -p $src $mnt
 noise 3000 >$src/big
 cp $src/big $dir/copy
+
+# as one would mount it
+window_passthrough $src $mnt 2>$dir/error
+started=$?
+if grep -s 'without the window' $dir/error; then
+	echo "1..0 # SKIP kernel without the window"
+	exit 0
+fi
+[ $started = 0 ] && cmp $dir/copy $mnt/big && umount $mnt
+result $? daemon
 
 # a window that is larger than all
 start --size 8 --range 64
@@ -85,6 +105,10 @@ result $? mtime
 stop
 [ "$removals" -ge 1 ] && cmp $dir/copy $src/big
 result $? written_back
+
+random_operations window_of_ten_times 10 1000000
+random_operations window_of_once 10 10485760
+random_operations window_of_a_tenth 1 10485760
 
 umount $mnt 2>/dev/null
 rm -r $dir

@@ -38,6 +38,7 @@ struct node {
 	int path;	/* O_PATH */
 	int fd;		/* of its data, when it was first needed, or -1 */
 	bool writable;
+	int error;	/* of writing back, that nobody was told of */
 };
 
 static struct options {
@@ -146,18 +147,17 @@ static int write_back(unsigned int nr)
 	return err;
 }
 
-static int write_back_node(struct node *node)
+static void write_back_node(struct node *node)
 {
 	unsigned int i;
-	int err = 0, ret;
+	int err;
 
 	for (i = 0; i < nr_ranges; i++)
 		if (ranges[i].node == node) {
-			ret = write_back(i);
-			if (!err)
-				err = ret;
+			err = write_back(i);
+			if (err)
+				node->error = err;
 		}
-	return err;
 }
 
 static int setup_mapping(struct node *node, const struct fuse_setupmapping_in *in)
@@ -593,9 +593,12 @@ static void pt_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 		     struct fuse_file_info *fi)
 {
 	struct node *node = node_of(ino);
-	int err = write_back_node(node);
+	int err;
 
 	(void)fi;
+	write_back_node(node);
+	err = node->error;
+	node->error = 0;
 	if (!err && (datasync ? fdatasync(node->fd) : fsync(node->fd)))
 		err = errno;
 	fuse_reply_err(req, err);

@@ -10,7 +10,7 @@ BUFFER_TESTS += fault_test kill_test limits_test mmap_test splice_test userns_te
 BUFFER_TESTS += virtiofs_test virtiofs_device_test
 BUFFER_TESTS += $(patsubst %.c,%,$(notdir $(wildcard $(BUFFER_DIR)op_*_test.c)))
 
-TEST_GEN_FILES += fuse_client virtiofs_relay
+TEST_GEN_FILES += fuse_client virtiofs_relay window_fsx
 
 # $(call buffer_cc,options): whether programs can be linked with them
 buffer_cc = $(shell echo 'int main(void) { return 0; }' | \
@@ -28,14 +28,14 @@ endif
 TEST_GEN_PROGS += $(BUFFER_TESTS)
 
 LOCAL_HDRS += fuse_server.h fuse_client.h fuse_layout.h fuse_counts.h fuse_fixture.h fuse_ops.h op_call.h fuse_faults.h
-LOCAL_HDRS += window_server.h fuse_virtio.h virtiofs_port.h
+LOCAL_HDRS += window_server.h fsx.h fuse_virtio.h virtiofs_port.h
 
 include ../../lib.mk
 
 BUFFER_PROGS := $(addprefix $(OUTPUT)/,$(BUFFER_TESTS))
 
 BUFFER_OBJS := $(addprefix $(OUTPUT)/,fuse_server.o fuse_uring.o fuse_counts.o fuse_ops.o fuse_virtio.o)
-WINDOW_OBJS := $(OUTPUT)/window_server.o
+WINDOW_OBJS := $(OUTPUT)/window_server.o $(OUTPUT)/fsx.o
 EXTRA_CLEAN += $(BUFFER_OBJS) $(WINDOW_OBJS) $(OUTPUT)/fuse_names.h
 
 $(BUFFER_OBJS) $(WINDOW_OBJS): $(OUTPUT)/%.o: %.c $(LOCAL_HDRS)
@@ -70,7 +70,8 @@ $(BUFFER_PROGS): $(BUFFER_OBJS)
 $(OUTPUT)/limits_test $(OUTPUT)/window_test: $(WINDOW_OBJS)
 $(OUTPUT)/compat_test: LOCAL_HDRS += mmap_test.c
 $(OUTPUT)/compat_test: mmap_test.c
-$(BUFFER_PROGS) $(OUTPUT)/fuse_client $(OUTPUT)/virtiofs_relay: LDFLAGS += $(BUFFER_STATIC)
+$(OUTPUT)/window_fsx: $(OUTPUT)/fsx.o
+$(BUFFER_PROGS) $(OUTPUT)/fuse_client $(OUTPUT)/virtiofs_relay $(OUTPUT)/window_fsx: LDFLAGS += $(BUFFER_STATIC)
 $(OUTPUT)/fuse_client: LDLIBS += -lpthread
 
 $(OUTPUT)/fuse_client32: fuse_client.c fuse_client.h fuse_layout.h

@@ -24,6 +24,7 @@
 #include <linux/io_uring.h>
 
 #include "../../kselftest_harness.h"
+#include "fsx.h"
 #include "fuse_server.h"
 #include "window_server.h"
 
@@ -1858,28 +1859,29 @@ WINDOW_TEST(advice)
 	close(fd);
 }
 
-/* Random operations on a file, and on a copy of it in memory */
+/* Random operations on a file, and on a plain one */
 
 FIXTURE(window_random)
 {
 	struct window_server s;
 };
 
+/* In ranges.  An access that is not aligned needs two at once */
 FIXTURE_VARIANT(window_random)
 {
-	uint64_t ranges;
+	uint64_t window;
+	uint64_t file;
 };
 
-/* Of a file of up to 10 ranges */
-FIXTURE_VARIANT_ADD(window_random, ten_times) { .ranges = 64 };
-FIXTURE_VARIANT_ADD(window_random, once) { .ranges = 10 };
-FIXTURE_VARIANT_ADD(window_random, a_tenth) { .ranges = 1 };
+FIXTURE_VARIANT_ADD(window_random, ten_times) { .window = 60, .file = 6 };
+FIXTURE_VARIANT_ADD(window_random, once) { .window = 10, .file = 10 };
+FIXTURE_VARIANT_ADD(window_random, a_tenth) { .window = 2, .file = 20 };
 
 FIXTURE_SETUP(window_random)
 {
 	const char *why;
 
-	self->s.size = variant->ranges * RANGE;
+	self->s.size = variant->window * RANGE;
 	why = setup(&self->s);
 	if (why)
 		SKIP(return, "%s", why);
@@ -1894,117 +1896,26 @@ FIXTURE_TEARDOWN(window_random)
 	test_end();
 }
 
-#define RANDOM_MAX	(10 * RANGE)
+static bool on_disk(const struct fsx *fsx, const void *want, uint64_t size)
+{
+	struct disk_file *f = fsx->arg;
+
+	return f->size == size && !memcmp(f->data, want, size);
+}
 
 TEST_F_TIMEOUT(window_random, operations, TIMEOUT_S)
 {
-	unsigned char *want = calloc(1, RANDOM_MAX), *buf = malloc(RANDOM_MAX);
-	unsigned char *p;
-	uint64_t size = 0, pos, len, i;
-	int fd, other, round, op;
-	int64_t end = now_ms() + 4000;
+	char plain[96];
 
-	srandom(17);
-	fd = open_file(&self->s, 0, O_RDWR);
-	ASSERT_LE(0, fd);
-	other = open_file(&self->s, 1, O_RDWR);
-	ASSERT_LE(0, other);
-	p = map_file(fd, RANDOM_MAX, MAP_SHARED);
-	ASSERT_NE(MAP_FAILED, p);
-
-	for (round = 0; round < 4000 && now_ms() < end; round++) {
-		op = random() % 12;
-		pos = random() % RANDOM_MAX;
-		len = 1 + random() % (random() % 8 ? 5000 : RANDOM_MAX / 2);
-		if (len > RANDOM_MAX - pos)
-			len = RANDOM_MAX - pos;
-		/* mappings reach to the end, reads may try to go past it */
-		if (op < 4 && pos >= size)
-			op = 4;
-		if (op < 4 && op > 0 && len > size - pos)
-			len = size - pos;
-		switch (op) {
-		case 0:
-			i = pread(fd, buf, len, pos);
-			ASSERT_EQ(len < size - pos ? len : size - pos, i);
-			ASSERT_EQ(0, memcmp(buf, want + pos, i));
-			break;
-		case 1:
-			ASSERT_EQ(0, memcmp(p + pos, want + pos, len));
-			break;
-		case 2:
-		case 3:
-			memset(want + pos, round, len);
-			memset(p + pos, round, len);
-			/* behind the end: never to be seen */
-			if (size % P)
-				p[size] = round;
-			break;
-		case 4:
-		case 5:
-		case 6:
-			for (i = pos; i < pos + len; i++)
-				buf[i] = want[i] = random();
-			ASSERT_EQ(len, pwrite(fd, buf + pos, len, pos));
-			if (pos + len > size)
-				size = pos + len;
-			break;
-		case 7:
-			ASSERT_EQ(0, ftruncate(fd, pos));
-			if (pos < size)
-				memset(want + pos, 0, size - pos);
-			size = pos;
-			break;
-		case 8:
-			ASSERT_EQ(0, fallocate(fd, FALLOC_FL_KEEP_SIZE |
-					       FALLOC_FL_PUNCH_HOLE, pos, len));
-			if (pos < size)
-				memset(want + pos, 0, len < size - pos ?
-				       len : size - pos);
-			break;
-		case 9:
-			i = random() % 2 ? FALLOC_FL_ZERO_RANGE : 0;
-			ASSERT_EQ(0, fallocate(fd, i, pos, 1));
-			if (i)
-				want[pos] = 0;
-			if (pos >= size)
-				size = pos + 1;
-			break;
-		case 10:
-			ASSERT_EQ(0, fsync(fd));
-			ASSERT_EQ(size, self->s.ctl->file[0].size);
-			ASSERT_EQ(0, memcmp(want, self->s.ctl->file[0].data,
-					    size));
-			break;
-		case 11:
-			/* there and back */
-			if (pos >= size)
-				break;
-			if (len > size - pos)
-				len = size - pos;
-			if (len > RANDOM_MAX / 4)
-				len = RANDOM_MAX / 4;
-			for (i = 0; i < len; ) {
-				loff_t from = pos + i, to = pos + i;
-				ssize_t n = copy_file_range(fd, &from, other, &to,
-							    len - i, 0);
-
-				ASSERT_LT(0, n);
-				i += n;
-			}
-			ASSERT_TRUE(has(other, want + pos, len, pos));
-			break;
-		}
-	}
-	ASSERT_EQ(size, lseek(fd, 0, SEEK_END));
-	ASSERT_EQ(size, pread(fd, buf, RANDOM_MAX, 0));
-	EXPECT_EQ(0, memcmp(buf, want, size));
-	EXPECT_LT(50, round);
-	munmap(p, RANDOM_MAX);
-	close(fd);
-	close(other);
-	free(want);
-	free(buf);
+	snprintf(plain, sizeof(plain), "%s/plain", test_dir());
+	EXPECT_STREQ("", fsx_run(&(struct fsx) {
+		.path = self->s.path[0],
+		.plain = plain,
+		.max = variant->file * RANGE,
+		.ms = 4000,
+		.stored = on_disk,
+		.arg = &self->s.ctl->file[0],
+	}));
 }
 
 TEST_HARNESS_MAIN
