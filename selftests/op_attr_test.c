@@ -757,6 +757,7 @@ FUSE_TEST(getattr, access)
 FUSE_TEST(getattr, execute)
 {
 	struct fuse_attr_out out = attr;
+	struct request *r;
 
 	S->keep = FUSE_ACCESS;
 	sys_start(C, SYS_execve, path(C, S, "other"), 0, 0);
@@ -770,6 +771,16 @@ FUSE_TEST(getattr, execute)
 	sys_start(C, SYS_execve, path(C, S, "other"), 0, 0);
 	reply_error(S, take(S, FUSE_GETATTR), -EIO);
 	ASSERT_EQ(-EIO, call_end(C));
+	/* the kernel reads it, into memory of its own */
+	out.attr.mode |= 0111;
+	S->open_flags = FOPEN_DIRECT_IO;
+	S->manual |= 1ULL << FUSE_READ;
+	sys_start(C, SYS_execve, path(C, S, "other"), 0, 0);
+	ANSWER(S, FUSE_GETATTR, out);
+	r = take(S, FUSE_READ);
+	ASSERT_EQ(256, r->read.size);
+	ASSERT_EQ(0, reply(S, r, "no program", 10));
+	ASSERT_EQ(-ENOEXEC, call_end(C));
 	quiet(S);
 }
 

@@ -692,6 +692,32 @@ FUSE_TEST(dax, truncate)
 	check_mem(C, addr + RANGE, 0);
 }
 
+/* The same by open(2), which asks the server */
+FUSE_TEST(dax, open_truncates)
+{
+	int fd = open_file(C, S, "other", O_RDWR), again;
+	int64_t addr = map_file(C, fd, 2 * RANGE, RW, MAP_SHARED, 0);
+	struct fuse_open_out out = { .fh = 1234 };
+	struct request *r;
+
+	do_poke(C, addr, 7);
+	check_mem(C, addr + RANGE, word(OTHER, 1));
+	S->manual = 1ULL << FUSE_OPEN;
+	sys_start(C, SYS_openat, AT_FDCWD, path(C, S, "other"),
+		  O_TRUNC | O_RDWR, 0);
+	r = take(S, FUSE_OPEN);
+	ASSERT_EQ(O_TRUNC, BODY(r, struct fuse_open_in)->flags & O_TRUNC);
+	resize(S, OTHER, 0);
+	ASSERT_EQ(0, reply(S, r, &out, sizeof(out)));
+	again = call_end(C);
+	ASSERT_LE(0, again);
+	check_bus_error(C, addr);
+	check_bus_error(C, addr + RANGE);
+	do_write(C, again, 0, 9);
+	check_mem(C, addr, 9);
+	check_mem(C, addr + 8, 0);
+}
+
 /* A write that makes a file longer is a message, and is seen in mappings */
 FUSE_TEST(dax, extend)
 {
