@@ -342,9 +342,11 @@ static ssize_t fuse_window_read_some(struct kiocb *iocb, struct iov_iter *to,
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct fuse_window_inode *wi = fuse_window_inode(inode);
-	size_t offset = offset_in_page(iocb->ki_pos);
+	size_t offset = offset_in_page(iocb->ki_pos), done = 0;
+	struct page *pages[FUSE_WINDOW_AROUND];
 	struct fuse_range *range;
-	struct page *page;
+	unsigned int nr = 0;
+	loff_t pos, end;
 
 	range = fuse_window_use(iocb, len, false);
 	if (IS_ERR(range))
@@ -353,18 +355,34 @@ static ssize_t fuse_window_read_some(struct kiocb *iocb, struct iov_iter *to,
 		return fuse_window_read_plain(iocb, to,
 				fuse_window_gap(wi, iocb->ki_pos, len));
 
-	/* Should the range be removed now, the page is not used otherwise */
-	page = fuse_range_page(range, iocb->ki_pos);
-	if (page)
-		get_page(page);
+	/* Should the range be removed now, the pages are not used otherwise */
+	pos = round_down(iocb->ki_pos, PAGE_SIZE);
+	end = min_t(loff_t, iocb->ki_pos + len,
+		    round_up(pos + 1, fuse_range_size(wi->win)));
+	while (pos < end && nr < ARRAY_SIZE(pages)) {
+		pages[nr] = fuse_range_page(range, pos);
+		if (!pages[nr])
+			break;
+		get_page(pages[nr++]);
+		pos += PAGE_SIZE;
+	}
 	fuse_range_put(range);
-	if (!page)
+	if (!nr)
 		return -ENOMEM;
 
-	len = copy_page_to_iter(page, offset, min(len, PAGE_SIZE - offset), to);
-	put_page(page);
+	len = min_t(size_t, end - iocb->ki_pos, nr * PAGE_SIZE - offset);
+	for (unsigned int i = 0; i < nr; i++) {
+		size_t n = min(len - done, PAGE_SIZE - offset);
+		size_t copied = copy_page_to_iter(pages[i], offset, n, to);
 
-	return len ?: -EFAULT;
+		put_page(pages[i]);
+		/* The rest is only put */
+		len = copied < n ? done + copied : len;
+		done += copied;
+		offset = 0;
+	}
+
+	return done ?: -EFAULT;
 }
 
 ssize_t fuse_window_read_iter(struct kiocb *iocb, struct iov_iter *to)
