@@ -845,6 +845,47 @@ FUSE_TEST(dax, removal_errors)
 	}
 }
 
+/* A page of the first range, that then is in a pipe: its end to read from */
+static int pin_first(struct client *c, int fd)
+{
+	int64_t addr = map_file(c, fd, 4096, RW, MAP_SHARED, 0);
+	struct iovec iov = { (void *)addr, 4096 };
+	int *ends, from, to;
+
+	check_mem(c, addr, word(BIG, 0));
+	CHECK(0, sys(c, SYS_pipe2, ARG(0), 0));
+	ends = out(c, ARG(0));
+	from = ends[0];
+	to = ends[1];
+	CHECK(4096, sys(c, SYS_vmsplice, to, in(c, &iov, sizeof(iov)), 1, 0));
+	return from;
+}
+
+static void unpin(struct client *c, int from)
+{
+	CHECK(4096, sys(c, SYS_read, from, ARG(0), 4096));
+	CHECK(word(BIG, 0), get_word(c));
+}
+
+#define USED_TWICE	"a range of the window is used twice"
+
+/* Read ranges, from that of number @i on, until it has to wait: for which one? */
+static int read_until_stuck(struct client *c, int fd, int i)
+{
+	for (; i < RANGES; i++) {
+		sys_start(c, SYS_pread64, fd, ARG(0), 8, i * RANGE);
+		if (!serve_until(c->sock, 1000))
+			break;
+		CHECK(8, call_end(c));
+	}
+	NEED(i < RANGES);
+	return i;
+}
+
+#define pin_first(...)	HERE(pin_first(__VA_ARGS__))
+#define unpin(...)	HERE(unpin(__VA_ARGS__))
+#define read_until_stuck(...) HERE(read_until_stuck(__VA_ARGS__))
+
 /*
  * A page of the window that is in a pipe: its range is not given to another, and
  * the file not truncated, before it has left the pipe.  Who waits for that can be
@@ -852,19 +893,10 @@ FUSE_TEST(dax, removal_errors)
  */
 FUSE_TEST(dax, pinned)
 {
-	int fd = open_file(C, S, "file", O_RDWR), *ends, from, to, i;
-	int64_t addr = map_file(C, fd, 4096, RW, MAP_SHARED, 0);
-	struct iovec iov = { (void *)addr, 4096 };
+	int fd = open_file(C, S, "file", O_RDWR), from = pin_first(C, fd), i;
 	struct client child;
-	uint64_t w;
 
-	check_mem(C, addr, word(BIG, 0));
-	ASSERT_EQ(0, sys(C, SYS_pipe2, ARG(0), 0));
-	ends = out(C, ARG(0));
-	from = ends[0];
-	to = ends[1];
-	ASSERT_EQ(4096, sys(C, SYS_vmsplice, to, in(C, &iov, sizeof(iov)), 1, 0));
-
+	needs_mended(S, USED_TWICE);
 	client_fork(C, &child);
 	S->keep = FUSE_SETATTR;
 	sys_start(&child, SYS_ftruncate, fd, 0);
@@ -876,15 +908,9 @@ FUSE_TEST(dax, pinned)
 	S->keep = 0;
 
 	client_fork(C, &child);
-	for (i = 1; i < RANGES; i++) {
-		sys_start(&child, SYS_pread64, fd, ARG(0), 8, i * RANGE);
-		if (!serve_until(child.sock, 1000))
-			break;
-		ASSERT_EQ(8, call_end(&child));
-	}
+	i = read_until_stuck(&child, fd, 1);
 	/* it wants the first range */
 	ASSERT_LE((int)SLOTS, i);
-	ASSERT_GT(RANGES, i);
 	client_kill(&child, SIGKILL);
 	client_gone(&child);
 	ASSERT_EQ(FILE_INO, slots[0].ino);
@@ -892,15 +918,34 @@ FUSE_TEST(dax, pinned)
 
 	client_fork(C, &child);
 	sys_start(&child, SYS_pread64, fd, ARG(0), 8, i * RANGE);
-	ASSERT_EQ(4096, sys(C, SYS_read, from, ARG(0), 4096));
-	memcpy(&w, out(C, ARG(0)), sizeof(w));
-	ASSERT_EQ(word(BIG, 0), w);
+	unpin(C, from);
 	ASSERT_EQ(8, call_end(&child));
 	ASSERT_EQ(word(BIG, i), get_word(&child));
 	client_exit(&child);
 	for (i = 0; i < RANGES; i++)
 		check_read(C, fd, i * RANGE, word(BIG, i));
-	check_mem(C, addr, word(BIG, 0));
+}
+
+/* Two wait for such a range: one gets it, and the other one another */
+FUSE_TEST(dax, pinned_for_two)
+{
+	int fd = open_file(C, S, "file", O_RDWR), from = pin_first(C, fd);
+	struct client child[2];
+	int i, stuck[2];
+
+	needs_mended(S, USED_TWICE);
+	for (i = 0; i < 2; i++) {
+		client_fork(C, &child[i]);
+		stuck[i] = read_until_stuck(&child[i], fd, i ? stuck[0] + 1 : 1);
+	}
+	unpin(C, from);
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(8, call_end(&child[i]));
+		ASSERT_EQ(word(BIG, stuck[i]), get_word(&child[i]));
+		client_exit(&child[i]);
+	}
+	for (i = 0; i < RANGES; i++)
+		check_read(C, fd, i * RANGE, word(BIG, i));
 }
 
 /* What is in the window remains readable when the server is gone */
