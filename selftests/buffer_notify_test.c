@@ -60,10 +60,8 @@ FIXTURE_SETUP(buffer_notify)
 	/* two messages for the buffer, and a bit */
 	self->s.max_write = 3 * P;
 	why = fixture_start(S, C, FUSE_FEATURE_BUFFERS, "fuse_client");
-	if (why) {
-		test_end();
+	if (why)
 		SKIP(return, "%s", why);
-	}
 	self->fd = buffer_open(S, BUF(1), SIZE);
 	ASSERT_LE(0, self->fd);
 	self->mem = mmap(NULL, SIZE, RW, MAP_SHARED, self->fd, 0);

@@ -21,8 +21,8 @@
 #define NEEDS_NOTHING	0		/* mainline will do */
 #define NEEDS_SERIES	(1ULL << 62)	/* nothing is switched on */
 
-static inline const char *fixture_begin(struct server *s, struct client *c,
-					uint64_t needs, const char *program)
+static inline const char *fixture_try(struct server *s, struct client *c,
+				      uint64_t needs, const char *program)
 {
 	const char *why = test_begin();
 	int err;
@@ -39,6 +39,16 @@ static inline const char *fixture_begin(struct server *s, struct client *c,
 			fail("FUSE_DEV_IOC_ENABLE: %s", strerror(-err));
 	}
 	return client_try(c, program);
+}
+
+static inline const char *fixture_begin(struct server *s, struct client *c,
+					uint64_t needs, const char *program)
+{
+	const char *why = fixture_try(s, c, needs, program);
+
+	if (why)
+		test_end();
+	return why;
 }
 
 /* In a test or its set-up: a reason to skip, or NULL */
@@ -86,10 +96,8 @@ FIXTURE_SETUP(name)							\
 	self->s.transport = variant->transport;				\
 	why = fixture_start(&self->s, &self->c, needs,			\
 			    FUSE_CLIENT);				\
-	if (why) {							\
-		test_end();						\
+	if (why)							\
 		SKIP(return, "%s", why);				\
-	}								\
 }									\
 									\
 FIXTURE_TEARDOWN(name)							\
@@ -188,10 +196,8 @@ FIXTURE_SETUP(name)							\
 	};								\
 	why = fixture_start(&self->s, &self->c, NEEDS_NOTHING,		\
 			    FUSE_CLIENT);				\
-	if (why) {							\
-		test_end();						\
+	if (why)							\
 		SKIP(return, "%s", why);				\
-	}								\
 }									\
 									\
 FIXTURE_TEARDOWN(name)							\

@@ -402,10 +402,8 @@ FIXTURE_SETUP(dax)
 	};
 	attr_valid = 3600;
 	why = fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT);
-	if (why) {
-		test_end();
+	if (why)
 		SKIP(return, "%s", why);
-	}
 	fill_files(S);
 }
 
@@ -1015,10 +1013,8 @@ FIXTURE_SETUP(mode)
 	};
 	attr_valid = 3600;
 	why = fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT);
-	if (why) {
-		test_end();
+	if (why)
 		SKIP(return, "%s", why);
-	}
 	fill_files(S);
 }
 
@@ -1128,10 +1124,8 @@ FIXTURE_SETUP(init)
 	};
 	attr_valid = 3600;
 	why = fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT);
-	if (why) {
-		test_end();
+	if (why)
 		SKIP(return, "%s", why);
-	}
 	fill_files(S);
 }
 
