@@ -5,8 +5,8 @@
  *
  *	case contender unit reference goal figure...
  *
- * with a figure for each round.  Unit is ns, for one time, or MiB/s; where time
- * is the number of instructions, a nanosecond is one.
+ * with a figure for each round.  Unit is ns, for one time, or MiB/s, or KiB of
+ * memory; where time is the number of instructions, a nanosecond is one.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,6 +27,9 @@ static const struct {
 	{ "setup", setup },
 	{ "dirty", dirty },
 	{ "window", window },
+	{ "virtiofs", virtiofs },
+	{ "virtiofs_large", virtiofs_large },
+	{ "memory", memory },
 	{ "mainline", mainline },
 	{ "scaling", scaling },
 };
@@ -92,16 +95,18 @@ void compare(const struct bench_case *b)
 
 		if (c->missing)
 			continue;
-		if (c->stop)
-			c->stop(c);
 		printf("%s\t%s\t%s\t%s\t%s", b->name, c->name,
-		       b->bytes ? "MiB/s" : "ns",
+		       b->unit ?: b->bytes ? "MiB/s" : "ns",
 		       b->reference ?: b->contenders[0].name, c->goal ?: "");
 		for (round = 0; round < n; round++)
 			printf("\t%.2f", figure(b, ns[i][round]));
 		printf("\n");
 	}
 	fflush(stdout);
+	/* the last one first: its server has the files open of those before it */
+	while (i--)
+		if (!b->contenders[i].missing && b->contenders[i].stop)
+			b->contenders[i].stop(&b->contenders[i]);
 }
 
 int main(int argc, char **argv)

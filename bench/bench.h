@@ -86,6 +86,7 @@ struct bench_case {
 	unsigned int times;	/* in each round */
 	unsigned int rounds;	/* 0: the default */
 	uint64_t bytes;		/* moved each time: the figure is a throughput */
+	const char *unit;	/* of what run() returns, if not nanoseconds */
 	const char *reference;	/* a contender, NULL: the first */
 	struct contender *contenders;
 	size_t n;
@@ -104,5 +105,8 @@ void dirty(void);
 void mainline(void);
 void scaling(void);
 void window(void);
+void virtiofs(void);
+void virtiofs_large(void);
+void memory(void);
 
 #endif /* BENCH_H */

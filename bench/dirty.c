@@ -103,11 +103,9 @@ static const char *start(void)
 	d.s.file_size = SIZE;
 	d.s.ready = ready;
 	d.s.handle = handle;
-	why = server_start(&d.s);
+	why = server_start(&d.s, &d.fd);
 	if (why)
 		return why;
-	d.fd = open(d.s.path, O_RDWR);
-	need(d.fd >= 0);
 	d.map = map_shared(d.fd, SIZE);
 	write_pages(d.map, PAGES);
 	need(!ioctl(d.fd, DOORBELL));
@@ -140,7 +138,7 @@ static void start_memfd(void)
 	need(pagemap >= 0);
 }
 
-static uint64_t run_scan(struct contender *c, unsigned int times)
+static uint64_t scan(struct contender *c)
 {
 	struct pm_scan_arg arg = {
 		.size = sizeof(arg),
@@ -156,7 +154,6 @@ static uint64_t run_scan(struct contender *c, unsigned int times)
 	uint64_t begin, ns = 0, pages = 0;
 	int i, n;
 
-	(void)times;
 	if (c->arg)
 		write_pages(memfd_map, c->arg);
 	begin = now();
@@ -176,15 +173,28 @@ static uint64_t run_scan(struct contender *c, unsigned int times)
 	return ns;
 }
 
+static uint64_t run_scan(struct contender *c, unsigned int times)
+{
+	uint64_t ns = 0;
+
+	while (times--)
+		ns += scan(c);
+	return ns;
+}
+
 static uint64_t run_query(struct contender *c, unsigned int times)
 {
-	(void)times;
-	if (c->arg)
-		write_pages(d.map, c->arg);
-	need(!ioctl(d.fd, DOORBELL));
-	if (d.s.told->pages != (uint64_t)c->arg)
-		die("%llu pages", (unsigned long long)d.s.told->pages);
-	return d.s.told->ns;
+	uint64_t ns = 0;
+
+	while (times--) {
+		if (c->arg)
+			write_pages(d.map, c->arg);
+		need(!ioctl(d.fd, DOORBELL));
+		if (d.s.told->pages != (uint64_t)c->arg)
+			die("%llu pages", (unsigned long long)d.s.told->pages);
+		ns += d.s.told->ns;
+	}
+	return ns;
 }
 
 static uint64_t run_query_each(struct contender *c, unsigned int times)
@@ -195,13 +205,12 @@ static uint64_t run_query_each(struct contender *c, unsigned int times)
 static uint64_t run_read(struct contender *c, unsigned int times)
 {
 	(void)c;
-	(void)times;
 	need(!ioctl(d.fd, DOORBELL + 1));
-	return d.s.told->ns;
+	return d.s.told->ns * times;
 }
 
 static void compare_queries(const char *name, long pages, const char *goal,
-			    unsigned int rounds)
+			    unsigned int times, unsigned int rounds)
 {
 	struct contender contenders[] = {
 		{ .name = "reading it all", .run = run_read },
@@ -211,7 +220,7 @@ static void compare_queries(const char *name, long pages, const char *goal,
 
 	compare(&(struct bench_case){
 		.name = name,
-		.times = 1,
+		.times = times,
 		.rounds = rounds,
 		CONTENDERS(contenders),
 	});
@@ -231,10 +240,10 @@ void dirty(void)
 		return;
 	}
 	start_memfd();
-	compare_queries("1 GiB, nothing was written", 0, "<= 0.001", 3);
-	compare_queries("1 GiB, 1 page was written", 1, NULL, 3);
-	compare_queries("1 GiB, 1,000 pages were written", 1000, NULL, 3);
-	compare_queries("1 GiB, all was written", PAGES, NULL, 1);
+	compare_queries("1 GiB, nothing was written", 0, "<= 0.001", 50, 3);
+	compare_queries("1 GiB, 1 page was written", 1, NULL, 50, 3);
+	compare_queries("1 GiB, 1,000 pages were written", 1000, NULL, 5, 3);
+	compare_queries("1 GiB, all was written", PAGES, NULL, 1, 1);
 	compare(&(struct bench_case){
 		.name = "dirty query, each page that was written",
 		.times = 1,

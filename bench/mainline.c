@@ -190,17 +190,11 @@ static struct server server;
 static const char *start(struct contender *c)
 {
 	const struct workload *w = c->options;
-	const char *why;
 
 	server = w->s;
 	server.file_size = SIZE;
 	server.handle = handle;
-	why = server_start(&server);
-	if (why)
-		return why;
-	file = open(server.path, O_RDWR);
-	need(file >= 0);
-	return NULL;
+	return server_start(&server, &file);
 }
 
 static uint64_t run(struct contender *c, unsigned int times)

@@ -127,11 +127,10 @@ static const char *start(struct contender *c)
 	t->s.data = t;
 	t->s.ready = ready;
 	t->s.handle = handle;
-	why = server_start(&t->s);
+	why = server_start(&t->s, &t->fd);
 	if (why)
 		return why;
-	t->fd = open(t->s.path, O_RDWR);
-	need(t->fd >= 0 && !pipe(t->go) && !pipe(t->done));
+	need(!pipe(t->go) && !pipe(t->done));
 	for (i = 0; i < t->clients; i++) {
 		t->pids[i] = fork();
 		need(t->pids[i] >= 0);

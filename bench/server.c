@@ -66,6 +66,19 @@ void buffer_bind(struct server *s, uint64_t start, uint64_t len, uint64_t nodeid
 	need(!ioctl(s->fd, FUSE_DEV_IOC_BUFFER_BIND, &arg));
 }
 
+int window_attach(struct server *s, uint64_t size, uint32_t range_size)
+{
+	struct fuse_window_attach arg = {
+		.size = size,
+		.range_size = range_size,
+		.flags = O_CLOEXEC | FUSE_WINDOW_ALL,
+	};
+	int fd = ioctl(s->fd, FUSE_DEV_IOC_WINDOW, &arg);
+
+	need(fd >= 0);
+	return fd;
+}
+
 void drop_all(struct server *s, uint64_t nodeid)
 {
 	struct {
@@ -101,6 +114,8 @@ void reply(struct server *s, struct request *r, int error, const void *data,
 
 	if (r->entry)
 		ring_reply(s, r, error, data, len);
+	else if (s->transport == BY_VIRTIO)
+		virtio_reply(s, r, iov, 2);
 	else if (s->transport == BY_SPLICE)
 		splice_reply(s, &h, data, len);
 	else
@@ -326,7 +341,9 @@ static void receive(struct server *s)
 		.room = s->room,
 	};
 
-	if (s->transport == BY_SPLICE)
+	if (s->transport == BY_VIRTIO)
+		virtio_receive(s, &r);
+	else if (s->transport == BY_SPLICE)
 		splice_receive(s);
 	else
 		dev_receive(s);
@@ -408,26 +425,40 @@ static __attribute__((noreturn)) void be_server(struct server *s, int started)
 		receive(s);
 }
 
-const char *server_start(struct server *s)
+/* Returns why it cannot be, or NULL */
+static const char *connect_to(struct server *s)
 {
-	static char why[128];
 	static int number;
 	char options[64];
-	int started[2];
 
 	number++;
-	s->fd = open(s->cuse ? "/dev/cuse" : "/dev/fuse", O_RDWR | O_CLOEXEC);
-	need(s->fd >= 0);
 	if (s->cuse) {
 		snprintf(s->path, sizeof(s->path), "/dev/bench%d", number);
-	} else {
-		snprintf(s->dir, sizeof(s->dir), "/tmp/bench%d", number);
-		snprintf(s->path, sizeof(s->path), "%s/file", s->dir);
-		need(!mkdir(s->dir, 0755));
-		snprintf(options, sizeof(options),
-			 "fd=%d,rootmode=40000,user_id=0,group_id=0", s->fd);
-		need(!mount("bench", s->dir, "fuse", 0, options));
+		s->fd = open("/dev/cuse", O_RDWR | O_CLOEXEC);
+		need(s->fd >= 0);
+		return NULL;
 	}
+	snprintf(s->dir, sizeof(s->dir), "/tmp/bench%d", number);
+	snprintf(s->path, sizeof(s->path), "%s/file", s->dir);
+	need(!mkdir(s->dir, 0755));
+	if (s->transport == BY_VIRTIO)
+		return virtio_mount(s);
+	s->fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	need(s->fd >= 0);
+	snprintf(options, sizeof(options),
+		 "fd=%d,rootmode=40000,user_id=0,group_id=0", s->fd);
+	need(!mount("bench", s->dir, "fuse", 0, options));
+	return NULL;
+}
+
+const char *server_start(struct server *s, int *fd)
+{
+	static char why[128];
+	const char *missing = connect_to(s);
+	int started[2];
+
+	if (missing)
+		return missing;
 	s->told = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	need(s->told != MAP_FAILED);
@@ -444,10 +475,13 @@ const char *server_start(struct server *s)
 	if (read(started[0], why, sizeof(why)) <= 0)
 		die("the server did not start");
 	close(started[0]);
-	if (!*why)
-		return NULL;
-	server_stop(s);
-	return why;
+	if (*why) {
+		server_stop(s);
+		return why;
+	}
+	*fd = open(s->path, O_RDWR);
+	need(*fd >= 0);
+	return NULL;
 }
 
 void server_stop(struct server *s)

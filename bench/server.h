@@ -9,7 +9,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <linux/fuse.h>
-#include <linux/fuse_buffer.h>
+#include <linux/fuse_window.h>
 
 #include "bench.h"
 
@@ -25,6 +25,7 @@ enum transport {
 	BY_SPLICE,
 	BY_RING,
 	BY_RING_ZERO_COPY,	/* to and from a file */
+	BY_VIRTIO,
 };
 
 struct request {
@@ -33,6 +34,7 @@ struct request {
 	char *data;		/* what follows that of FUSE_WRITE */
 	char *room;		/* where the data of the reply may be made */
 	void *entry;		/* of the ring */
+	uint32_t queue, id;	/* of virtio */
 };
 
 struct ring;
@@ -72,8 +74,8 @@ struct server {
 	struct ring *ring;
 };
 
-/* Returns why it cannot be, or NULL */
-const char *server_start(struct server *s);
+/* Returns why it cannot be, or NULL; *@fd: the file, or the device, open */
+const char *server_start(struct server *s, int *fd);
 void server_stop(struct server *s);
 
 /* In the server */
@@ -83,6 +85,8 @@ void serve(struct server *s, struct request *r);
 int buffer_open(struct server *s, uint64_t nodeid, uint64_t size, uint32_t flags);
 void buffer_bind(struct server *s, uint64_t start, uint64_t len, uint64_t nodeid,
 		 uint64_t size, uint32_t flags);
+/* For all files; its file descriptor */
+int window_attach(struct server *s, uint64_t size, uint32_t range_size);
 /* Drop all pages of a buffer */
 void drop_all(struct server *s, uint64_t nodeid);
 void *map_shared(int fd, size_t size);
@@ -93,5 +97,13 @@ const char *ring_start(struct server *s);
 void ring_serve(struct server *s);
 void ring_reply(struct server *s, struct request *r, int error,
 		const void *data, size_t len);
+
+/* virtio.c */
+const char *virtio_mount(struct server *s);
+int virtio_map(struct server *s, const struct fuse_setupmapping_in *in);
+int virtio_unmap(struct server *s, const struct fuse_removemapping_in *in);
+void virtio_receive(struct server *s, struct request *r);
+void virtio_reply(struct server *s, struct request *r, const struct iovec *iov,
+		  int n);
 
 #endif /* BENCH_SERVER_H */

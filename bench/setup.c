@@ -78,7 +78,6 @@ static const char *start(struct contender *c)
 {
 	struct setup *t = calloc(1, sizeof(*t));
 	unsigned int i, memfds;
-	const char *why;
 
 	c->data = t;
 	t->way = c->options;
@@ -102,12 +101,7 @@ static const char *start(struct contender *c)
 	t->s.data = t;
 	t->s.ready = ready;
 	t->s.handle = handle;
-	why = server_start(&t->s);
-	if (why)
-		return why;
-	t->fd = open(t->s.path, O_RDWR);
-	need(t->fd >= 0);
-	return NULL;
+	return server_start(&t->s, &t->fd);
 }
 
 static void stop(struct contender *c)

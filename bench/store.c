@@ -108,11 +108,9 @@ static const char *start(struct contender *c)
 		.ready = ready,
 		.handle = handle,
 	};
-	why = server_start(&t->s);
+	why = server_start(&t->s, &t->fd);
 	if (why)
 		return why;
-	t->fd = open(t->s.path, O_RDWR);
-	need(t->fd >= 0);
 	t->map = map_shared(t->fd, t->way->size);
 	return NULL;
 }

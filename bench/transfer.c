@@ -23,6 +23,7 @@ enum shared {
 	NOTHING,
 	MEMFD,
 	BUFFER,
+	WINDOW,
 };
 
 /* How the server gets at what the client has mapped */
@@ -48,6 +49,7 @@ struct transfer {
 	uint64_t value;
 	/* the server's */
 	int buffer;
+	char *window;
 	char *mem;
 };
 
@@ -123,6 +125,7 @@ static void handle(struct server *s, struct request *r)
 {
 	struct transfer *t = s->data;
 	const struct fuse_write_in *in = r->in;
+	const struct fuse_setupmapping_in *setup;
 	struct fuse_in_header h = *r->h;
 
 	switch (h.opcode) {
@@ -131,6 +134,11 @@ static void handle(struct server *s, struct request *r)
 		work(s, t);
 		reply(s, &(struct request){ .h = &h, .entry = r->entry }, 0,
 		      &(struct fuse_ioctl_out){}, sizeof(struct fuse_ioctl_out));
+		break;
+	case FUSE_SETUPMAPPING:
+		setup = r->in;
+		t->mem = t->window + setup->moffset;
+		reply(s, r, 0, NULL, 0);
 		break;
 	case FUSE_WRITE:
 		t->value = consume(r->data, in->size);
@@ -153,7 +161,9 @@ static void ready(struct server *s)
 		t->buffer = buffer_open(s, BUF(1), SIZE, 0);
 		buffer_bind(s, 0, SIZE, BUF(1), SIZE, 0);
 	}
-	if (t->way->access != MAPPED)
+	if (t->way->shared == WINDOW)
+		t->window = map_shared(window_attach(s, SIZE, SIZE), SIZE);
+	else if (t->way->access != MAPPED)
 		t->mem = malloc(SIZE);
 	else if (t->way->shared)
 		t->mem = map_shared(t->way->shared == BUFFER ? t->buffer : t->memfd,
@@ -182,16 +192,14 @@ static const char *start(struct contender *c)
 		if (t->s.init_flags & FUSE_PASSTHROUGH)
 			t->s.backing = t->memfd;
 	}
-	why = server_start(&t->s);
+	why = server_start(&t->s, &t->fd);
 	if (why)
 		return why;
-	t->fd = open(t->s.path, O_RDWR);
-	need(t->fd >= 0);
 	if (!t->way->shared)
 		t->map = malloc(SIZE);
 	else
-		t->map = map_shared(t->way->shared == BUFFER || t->s.backing ?
-				    t->fd : t->memfd, SIZE);
+		t->map = map_shared(t->way->shared == MEMFD && !t->s.backing ?
+				    t->memfd : t->fd, SIZE);
 	c->data = t;
 	return NULL;
 }
@@ -239,6 +247,8 @@ static struct contender contenders[] = {
 	CONTENDER("mmap", ">= 0.98", .shared = BUFFER, .s = { BUFFERS }),
 	CONTENDER("mmap, CUSE", ">= 0.98", .shared = BUFFER,
 		  .s = { BUFFERS, .cuse = true }),
+	CONTENDER("window", NULL, .shared = WINDOW,
+		  .s = { .features = FUSE_FEATURE_WINDOW }),
 	CONTENDER("passthrough to memfd", NULL, .shared = MEMFD,
 		  .s = { .init_flags = FUSE_PASSTHROUGH,
 			 .open_flags = FOPEN_PASSTHROUGH }),

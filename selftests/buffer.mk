@@ -34,7 +34,7 @@ include ../../lib.mk
 
 BUFFER_PROGS := $(addprefix $(OUTPUT)/,$(BUFFER_TESTS))
 
-BUFFER_OBJS := $(addprefix $(OUTPUT)/,fuse_server.o fuse_uring.o fuse_counts.o fuse_ops.o fuse_virtio.o)
+BUFFER_OBJS := $(addprefix $(OUTPUT)/,fuse_server.o fuse_uring.o fuse_counts.o fuse_ops.o fuse_virtio.o virtiofs_port.o)
 WINDOW_OBJS := $(OUTPUT)/window_server.o $(OUTPUT)/fsx.o
 EXTRA_CLEAN += $(BUFFER_OBJS) $(WINDOW_OBJS) $(OUTPUT)/fuse_names.h
 

@@ -25,105 +25,23 @@
 #define FROM_QUEUE(f)	((uintptr_t)(f) >> 1 & 0x7f)
 #define FROM_ID(f)	((uint32_t)((uintptr_t)(f) >> 8))
 
-struct kept {
-	struct kept *next;
-	struct virtiofs_frame f;
-	char data[];
-};
-
-static struct kept *kept, **kept_tail = &kept;
+static struct virtiofs_message *kept, **kept_tail = &kept;
 static int kept_event = -1;
 static bool hold_forgets;
 static void *held[256];
 static unsigned int held_count;
 
-static void read_all(struct server *s, void *data, size_t len)
+static void keep(struct virtiofs_message *m)
 {
-	struct pollfd pfd = { .fd = s->fd, .events = POLLIN };
-	ssize_t n;
-
-	while (len) {
-		n = read(s->fd, data, len);
-		if (n > 0) {
-			data = (char *)data + n;
-			len -= n;
-		} else if (n == 0 || errno != EAGAIN ||
-			   poll(&pfd, 1, WAIT_MS) != 1) {
-			fail("the device does not answer");
-		}
-	}
-}
-
-static void write_all(struct server *s, const void *data, size_t len)
-{
-	struct pollfd pfd = { .fd = s->fd, .events = POLLOUT };
-	ssize_t n;
-
-	while (len) {
-		n = write(s->fd, data, len);
-		if (n > 0) {
-			data = (const char *)data + n;
-			len -= n;
-		} else if (n == 0 || errno != EAGAIN ||
-			   poll(&pfd, 1, WAIT_MS) != 1) {
-			fail("the device does not listen");
-		}
-	}
-}
-
-static void send_frame(struct server *s, struct virtiofs_frame f,
-		       const struct iovec *iov, int n)
-{
-	char *all, *end;
-	int i;
-
-	f.size = 0;
-	for (i = 0; i < n; i++)
-		f.size += iov[i].iov_len;
-	all = malloc(sizeof(f) + f.size);
-	end = mempcpy(all, &f, sizeof(f));
-	for (i = 0; i < n; i++)
-		end = mempcpy(end, iov[i].iov_base, iov[i].iov_len);
-	write_all(s, all, end - all);
-	free(all);
-}
-
-static struct kept *receive_frame(struct server *s)
-{
-	struct virtiofs_frame f;
-	struct kept *k;
-
-	read_all(s, &f, sizeof(f));
-	k = malloc(sizeof(*k) + f.size);
-	k->next = NULL;
-	k->f = f;
-	read_all(s, k->data, f.size);
-	return k;
+	*kept_tail = m;
+	kept_tail = &m->next;
+	eventfd_write(kept_event, 1);
 }
 
 static int64_t command(struct server *s, struct virtiofs_frame f,
 		       const void *in, size_t in_len, void *out, size_t out_len)
 {
-	struct iovec iov = { (void *)in, in_len };
-	struct kept *k;
-	int64_t result;
-
-	send_frame(s, f, &iov, 1);
-	for (;;) {
-		k = receive_frame(s);
-		if (k->f.type == VIRTIOFS_DONE)
-			break;
-		*kept_tail = k;
-		kept_tail = &k->next;
-		eventfd_write(kept_event, 1);
-	}
-	if (k->f.size > out_len)
-		fail("answer of %u bytes", k->f.size);
-	if (out)
-		memcpy(out, k->data, k->f.size);
-	result = k->f.result;
-	free(k);
-	return result;
+	return virtiofs_port_command(s->fd, f, in, in_len, out, out_len, keep);
 }
 
 static void must(struct server *s, struct virtiofs_frame f, const void *data,
@@ -202,7 +120,7 @@ void virtiofs_retire(struct server *s)
 static void reply_frame(struct server *s, void *from, uint32_t used,
 			const struct iovec *iov, int n)
 {
-	send_frame(s, (struct virtiofs_frame){
+	virtiofs_port_send(s->fd, (struct virtiofs_frame){
 		.type = VIRTIOFS_REPLY,
 		.queue = FROM_QUEUE(from),
 		.id = FROM_ID(from),
@@ -231,26 +149,6 @@ void virtiofs_release_forgets(struct server *s)
 	hold_forgets = false;
 }
 
-/* The port of that name, or NULL */
-static const char *port_path(const char *tag)
-{
-	static char path[64];
-	char name[64];
-	int i, j;
-
-	for (i = 0; i < 4; i++)
-		for (j = 0; j < 16; j++) {
-			snprintf(path, sizeof(path),
-				 "/sys/class/virtio-ports/vport%dp%d/name", i, j);
-			if (read_text(path, name, sizeof(name)) < 0 ||
-			    strncmp(name, tag, strlen(tag)))
-				continue;
-			snprintf(path, sizeof(path), "/dev/vport%dp%d", i, j);
-			return path;
-		}
-	return NULL;
-}
-
 static const char *tag(struct server *s)
 {
 	return s->tag ?: VIRTIOFS_DAX;
@@ -258,14 +156,11 @@ static const char *tag(struct server *s)
 
 const char *virtiofs_adopt(struct server *s)
 {
-	const char *path = port_path(tag(s));
 	struct epoll_event event = { .events = EPOLLIN };
 
-	if (!path)
-		return "no virtiofs device of virtiofs_relay";
-	s->fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	s->fd = virtiofs_port_open(tag(s));
 	if (s->fd < 0)
-		fail("%s: %s", path, strerror(errno));
+		return "no virtiofs device of virtiofs_relay";
 	kept_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
 	s->wait_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (kept_event < 0 || s->wait_fd < 0 ||
@@ -288,7 +183,7 @@ static const char *virtiofs_connect(struct server *s)
 
 static void virtiofs_stop(struct server *s)
 {
-	struct kept *k;
+	struct virtiofs_message *k;
 
 	if (s->fd < 0)
 		return;
@@ -308,7 +203,7 @@ static ssize_t virtiofs_receive(struct server *s, void *buf, size_t size,
 				void **from)
 {
 	struct pollfd pfd = { .fd = s->fd, .events = POLLIN };
-	struct kept *k = kept;
+	struct virtiofs_message *k = kept;
 	eventfd_t one;
 	ssize_t len;
 
@@ -318,7 +213,7 @@ static ssize_t virtiofs_receive(struct server *s, void *buf, size_t size,
 			kept_tail = &kept;
 		eventfd_read(kept_event, &one);
 	} else if (poll(&pfd, 1, 0) == 1) {
-		k = receive_frame(s);
+		k = virtiofs_port_receive(s->fd, WAIT_MS);
 	} else {
 		return -EAGAIN;
 	}

@@ -7,7 +7,9 @@
 #ifndef VIRTIOFS_PORT_H
 #define VIRTIOFS_PORT_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 /* The first of several devices has a window, and is the one most tests use */
 #define VIRTIOFS_DAX	"fuse-dax"
@@ -53,5 +55,26 @@ struct virtiofs_frame {
 		int64_t result;
 	};
 };
+
+/* The guest's side; what goes wrong is told by fail() */
+
+struct virtiofs_message {
+	struct virtiofs_message *next;
+	struct virtiofs_frame f;
+	char data[];
+};
+
+/* The port of the device of that tag, or -1 if there is none */
+int virtiofs_port_open(const char *tag);
+/* The size is that of the data */
+void virtiofs_port_send(int fd, struct virtiofs_frame f, const struct iovec *iov,
+			int n);
+/* What comes next within so many milliseconds (-1: ever); to be freed */
+struct virtiofs_message *virtiofs_port_receive(int fd, int ms);
+/* The result of a command; requests that come meanwhile are given to @keep */
+int64_t virtiofs_port_command(int fd, struct virtiofs_frame f,
+			      const void *in, size_t in_len,
+			      void *out, size_t out_len,
+			      void (*keep)(struct virtiofs_message *m));
 
 #endif /* VIRTIOFS_PORT_H */
