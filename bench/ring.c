@@ -6,10 +6,11 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/io_uring.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <uring.h>
 
 #include "server.h"
 
@@ -24,29 +25,24 @@ struct entry {
 };
 
 struct ring {
-	int fd;
+	struct uring queue;
 	int file;		/* with zero copy, where data comes from and goes to */
 	char *file_data;
-	unsigned int *sq_tail, sq_mask, filled;
-	unsigned int *cq_head, *cq_tail, cq_mask;
-	struct io_uring_sqe *sqes;
-	struct io_uring_cqe *cqes;
+	unsigned int filled;
 };
 
 static struct io_uring_sqe *new_sqe(struct ring *u, void *user_data)
 {
-	struct io_uring_sqe *sqe = u->sqes + 2 * (*u->sq_tail & u->sq_mask);
+	struct io_uring_sqe *sqe = uring_sqe(&u->queue, user_data);
 
-	memset(sqe, 0, 2 * sizeof(*sqe));
-	sqe->user_data = (uintptr_t)user_data;
-	__atomic_store_n(u->sq_tail, *u->sq_tail + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(u->queue.sq_tail, *u->queue.sq_tail + 1, __ATOMIC_RELEASE);
 	u->filled++;
 	return sqe;
 }
 
 static void enter(struct ring *u, unsigned int wait)
 {
-	int n = syscall(SYS_io_uring_enter, u->fd, u->filled, wait,
+	int n = syscall(SYS_io_uring_enter, u->queue.fd, u->filled, wait,
 			IORING_ENTER_GETEVENTS, NULL, 0);
 
 	need(n >= 0 || errno == EINTR);
@@ -61,14 +57,14 @@ static int do_now(struct ring *u)
 		unsigned int i;
 
 		enter(u, 1);
-		for (i = *u->cq_head; i != *u->cq_tail; i++) {
-			struct io_uring_cqe *cqe = u->cqes + (i & u->cq_mask);
+		for (i = *u->queue.cq_head; i != *u->queue.cq_tail; i++) {
+			struct io_uring_cqe *cqe = u->queue.cqes + (i & u->queue.cq_mask);
 
 			if (cqe->user_data)
 				continue;
 			/* the only one, but for requests after it */
-			need(i == *u->cq_head);
-			__atomic_store_n(u->cq_head, i + 1, __ATOMIC_RELEASE);
+			need(i == *u->queue.cq_head);
+			__atomic_store_n(u->queue.cq_head, i + 1, __ATOMIC_RELEASE);
 			return cqe->res;
 		}
 	}
@@ -141,17 +137,17 @@ void ring_reply(struct server *s, struct request *r, int error,
 void ring_serve(struct server *s)
 {
 	struct ring *u = s->ring;
+	struct uring *q = &u->queue;
 
 	for (;;) {
 		enter(u, 1);
-		while (*u->cq_head != __atomic_load_n(u->cq_tail, __ATOMIC_ACQUIRE)) {
-			struct io_uring_cqe *cqe = u->cqes + (*u->cq_head & u->cq_mask);
+		while (*q->cq_head != __atomic_load_n(q->cq_tail, __ATOMIC_ACQUIRE)) {
+			struct io_uring_cqe *cqe = q->cqes + (*q->cq_head & q->cq_mask);
 			struct entry *e = (void *)(uintptr_t)cqe->user_data;
 			int res = cqe->res;
 			struct request r;
 
-			__atomic_store_n(u->cq_head, *u->cq_head + 1,
-					 __ATOMIC_RELEASE);
+			__atomic_store_n(q->cq_head, *q->cq_head + 1, __ATOMIC_RELEASE);
 			if (res < 0)
 				_exit(res != -ENOTCONN);
 			r = (struct request){
@@ -177,60 +173,6 @@ void ring_serve(struct server *s)
 				serve(s, &r);
 		}
 	}
-}
-
-static struct ring *new_ring(unsigned int entries)
-{
-	struct io_uring_params p = {
-		.flags = IORING_SETUP_SQE128 | IORING_SETUP_CQSIZE,
-		.cq_entries = 2 * entries,
-	};
-	unsigned int i, *array;
-	struct ring *u;
-	size_t size;
-	char *base;
-	int fd;
-
-	fd = syscall(SYS_io_uring_setup, entries, &p);
-	if (fd < 0)
-		return NULL;
-	u = calloc(1, sizeof(*u));
-	u->fd = fd;
-	size = p.cq_off.cqes + p.cq_entries * sizeof(*u->cqes);
-	if (size < p.sq_off.array + p.sq_entries * sizeof(*array))
-		size = p.sq_off.array + p.sq_entries * sizeof(*array);
-	base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		    IORING_OFF_SQ_RING);
-	u->sqes = mmap(NULL, p.sq_entries * 2 * sizeof(*u->sqes),
-		       PROT_READ | PROT_WRITE, MAP_SHARED, fd, IORING_OFF_SQES);
-	need(base != MAP_FAILED && u->sqes != MAP_FAILED);
-	u->sq_tail = (void *)(base + p.sq_off.tail);
-	u->sq_mask = *(unsigned int *)(base + p.sq_off.ring_mask);
-	u->cq_head = (void *)(base + p.cq_off.head);
-	u->cq_tail = (void *)(base + p.cq_off.tail);
-	u->cq_mask = *(unsigned int *)(base + p.cq_off.ring_mask);
-	u->cqes = (void *)(base + p.cq_off.cqes);
-	array = (void *)(base + p.sq_off.array);
-	for (i = 0; i < p.sq_entries; i++)
-		array[i] = i;
-	return u;
-}
-
-/* Buffers of the ring: the pools, then a place for the pages of each entry */
-static void register_buffers(struct ring *u, unsigned int queues, char *pools)
-{
-	struct io_uring_rsrc_register reg = { .nr = queues + queues * DEPTH };
-	struct iovec *iov = calloc(reg.nr, sizeof(*iov));
-	unsigned int i;
-
-	reg.data = (uintptr_t)iov;
-	for (i = 0; i < queues; i++) {
-		iov[i].iov_base = pools + i * DEPTH * MAX_DATA;
-		iov[i].iov_len = DEPTH * MAX_DATA;
-	}
-	need(!syscall(SYS_io_uring_register, u->fd, IORING_REGISTER_BUFFERS2,
-		      &reg, sizeof(reg)));
-	free(iov);
 }
 
 static bool add_pool(struct server *s, uint16_t qid, char *pool)
@@ -266,16 +208,17 @@ const char *ring_start(struct server *s)
 	unsigned int n = queues * DEPTH, i;
 	struct entry *entries = calloc(n, sizeof(*entries));
 	char *heads = anonymous(n * PAGE), *payloads = anonymous(n * MAX_DATA);
-	struct ring *u = new_ring(n);
+	struct ring *u = calloc(1, sizeof(*u));
 
-	if (!u)
+	if (!uring_open(&u->queue, n, 2 * n))
 		return "no io_uring";
 	s->ring = u;
 	if (s->transport == BY_RING_ZERO_COPY) {
 		u->file = memfd_create("zero_copy", MFD_CLOEXEC);
 		need(!ftruncate(u->file, MAX_DATA));
 		u->file_data = map_shared(u->file, MAX_DATA);
-		register_buffers(u, queues, payloads);
+		need(!uring_register(&u->queue, payloads, queues,
+				     DEPTH * MAX_DATA, n));
 	}
 	for (i = 0; i < n; i++) {
 		struct entry *e = &entries[i];

@@ -28,13 +28,13 @@ endif
 TEST_GEN_PROGS += $(BUFFER_TESTS)
 
 LOCAL_HDRS += fuse_server.h fuse_client.h fuse_layout.h fuse_counts.h fuse_fixture.h fuse_ops.h op_call.h fuse_faults.h
-LOCAL_HDRS += window_server.h fsx.h fuse_virtio.h virtiofs_port.h
+LOCAL_HDRS += window_server.h fsx.h fuse_virtio.h virtiofs_port.h uring.h
 
 include ../../lib.mk
 
 BUFFER_PROGS := $(addprefix $(OUTPUT)/,$(BUFFER_TESTS))
 
-BUFFER_OBJS := $(addprefix $(OUTPUT)/,fuse_server.o fuse_uring.o fuse_counts.o fuse_ops.o fuse_virtio.o virtiofs_port.o)
+BUFFER_OBJS := $(addprefix $(OUTPUT)/,fuse_server.o fuse_uring.o fuse_counts.o fuse_ops.o fuse_virtio.o virtiofs_port.o uring.o)
 WINDOW_OBJS := $(OUTPUT)/window_server.o $(OUTPUT)/fsx.o
 EXTRA_CLEAN += $(BUFFER_OBJS) $(WINDOW_OBJS) $(OUTPUT)/fuse_names.h
 

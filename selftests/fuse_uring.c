@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "fuse_server.h"
+#include "uring.h"
 
 /* Requests of one CPU that can be with the server at a time */
 #define DEPTH		8
@@ -39,46 +40,21 @@ struct ring_entry {
 };
 
 struct ring {
-	int fd;
+	struct uring queue;
 	int file;		/* whose pages are copied with zero copy */
 	enum payload payload;
 	size_t payload_size;
 	size_t heads_size;	/* of all headers; then come the payloads */
 	unsigned int depth;
-	unsigned int *sq_tail, sq_mask;
-	unsigned int *cq_head, *cq_tail, cq_mask;
-	struct io_uring_sqe *sqes;
-	struct io_uring_cqe *cqes;
 	struct ring_entry *entries;
-	void *maps[3];
-	size_t sizes[3];
+	char *memory;		/* headers and payloads */
+	size_t memory_size;
 };
-
-static void *ring_map(struct ring *u, int i, size_t size, int fd, off_t offset)
-{
-	u->maps[i] = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			  fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED,
-			  fd, offset);
-	if (u->maps[i] == MAP_FAILED)
-		fail("ring: %s", strerror(errno));
-	u->sizes[i] = size;
-	return u->maps[i];
-}
-
-/* Entries of the ring are of 128 bytes: two of struct io_uring_sqe */
-static struct io_uring_sqe *new_sqe(struct ring *u, void *user_data)
-{
-	struct io_uring_sqe *sqe = u->sqes + 2 * (*u->sq_tail & u->sq_mask);
-
-	memset(sqe, 0, 2 * sizeof(*sqe));
-	sqe->user_data = (uintptr_t)user_data;
-	return sqe;
-}
 
 static void submit(struct ring *u, unsigned int wait)
 {
-	__atomic_store_n(u->sq_tail, *u->sq_tail + 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, u->fd, 1, wait,
+	__atomic_store_n(u->queue.sq_tail, *u->queue.sq_tail + 1, __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, u->queue.fd, 1, wait,
 		    wait ? IORING_ENTER_GETEVENTS : 0, NULL, 0) != 1)
 		fail("io_uring_enter: %s", strerror(errno));
 }
@@ -89,10 +65,10 @@ static void submit(struct ring *u, unsigned int wait)
  */
 static bool find_result(struct ring *u, void *user_data, bool any, int *res)
 {
-	unsigned int tail = __atomic_load_n(u->cq_tail, __ATOMIC_ACQUIRE), i;
+	unsigned int tail = __atomic_load_n(u->queue.cq_tail, __ATOMIC_ACQUIRE), i;
 
-	for (i = *u->cq_head; i != tail; i++) {
-		struct io_uring_cqe *cqe = u->cqes + (i & u->cq_mask);
+	for (i = *u->queue.cq_head; i != tail; i++) {
+		struct io_uring_cqe *cqe = u->queue.cqes + (i & u->queue.cq_mask);
 
 		if (cqe->user_data != (uintptr_t)user_data ||
 		    (!any && cqe->res >= 0))
@@ -129,7 +105,7 @@ static int submit_now(struct ring *u, void *user_data)
 
 	submit(u, 1);
 	while (!find_result(u, user_data, true, &res))
-		if (syscall(SYS_io_uring_enter, u->fd, 0, 1,
+		if (syscall(SYS_io_uring_enter, u->queue.fd, 0, 1,
 			    IORING_ENTER_GETEVENTS, NULL, 0) < 0)
 			fail("io_uring_enter: %s", strerror(errno));
 	return res;
@@ -141,13 +117,13 @@ static int add_pool(struct server *s, uint16_t qid, char *pool)
 	struct fuse_uring_cmd_req *req;
 	int err;
 
-	req = fuse_cmd(s, new_sqe(u, u), FUSE_IO_URING_CMD_ADD_QUEUE, qid);
+	req = fuse_cmd(s, uring_sqe(&u->queue, u), FUSE_IO_URING_CMD_ADD_QUEUE, qid);
 	if (u->payload == PAYLOAD_ZERO_COPY)
 		req->flags = FUSE_URING_ZERO_COPY;
 	err = submit_now(u, u);
 	if (err)
 		return err;
-	req = fuse_cmd(s, new_sqe(u, u), FUSE_IO_URING_CMD_ADD_BUFPOOL, qid);
+	req = fuse_cmd(s, uring_sqe(&u->queue, u), FUSE_IO_URING_CMD_ADD_BUFPOOL, qid);
 	req->bufpool.uaddr = (uintptr_t)pool;
 	req->bufpool.len = u->depth * u->payload_size;
 	return submit_now(u, u);
@@ -155,7 +131,7 @@ static int add_pool(struct server *s, uint16_t qid, char *pool)
 
 static int add_entry(struct server *s, struct ring_entry *e)
 {
-	struct io_uring_sqe *sqe = new_sqe(s->ring, e);
+	struct io_uring_sqe *sqe = uring_sqe(&s->ring->queue, e);
 	struct fuse_uring_cmd_req *req;
 	int err = 0;
 
@@ -167,27 +143,6 @@ static int add_entry(struct server *s, struct ring_entry *e)
 	submit(s->ring, 0);
 	find_result(s->ring, e, false, &err);
 	return err;
-}
-
-/* Buffers of the ring: the pools, then a place for the pages of each entry */
-static int register_buffers(struct ring *u, unsigned int queues, char *pools)
-{
-	struct io_uring_rsrc_register reg = {
-		.nr = queues + queues * u->depth,
-	};
-	struct iovec *iov = calloc(reg.nr, sizeof(*iov));
-	unsigned int i;
-	int ret;
-
-	reg.data = (uintptr_t)iov;
-	for (i = 0; i < queues; i++) {
-		iov[i].iov_base = pools + i * u->depth * u->payload_size;
-		iov[i].iov_len = u->depth * u->payload_size;
-	}
-	ret = syscall(SYS_io_uring_register, u->fd, IORING_REGISTER_BUFFERS2,
-		      &reg, sizeof(reg));
-	free(iov);
-	return ret ? -errno : 0;
 }
 
 /* As the kernel numbers its queues: the highest CPU that there can be, + 1 */
@@ -202,41 +157,6 @@ static unsigned int possible_cpus(void)
 	return atoi(last ? last + 1 : text) + 1;
 }
 
-static struct ring *new_ring(unsigned int entries)
-{
-	struct io_uring_params p = {
-		.flags = IORING_SETUP_SQE128 | IORING_SETUP_CQSIZE,
-		.cq_entries = 2 * (entries > DEPTH ? entries : DEPTH),
-	};
-	unsigned int i, *array;
-	struct ring *u;
-	size_t size;
-	char *base;
-	int fd;
-
-	fd = syscall(SYS_io_uring_setup, DEPTH, &p);
-	if (fd < 0)
-		return NULL;
-	u = calloc(1, sizeof(*u));
-	u->fd = fd;
-	size = p.cq_off.cqes + p.cq_entries * sizeof(*u->cqes);
-	if (size < p.sq_off.array + p.sq_entries * sizeof(*array))
-		size = p.sq_off.array + p.sq_entries * sizeof(*array);
-	base = ring_map(u, 0, size, fd, IORING_OFF_SQ_RING);
-	u->sqes = ring_map(u, 1, p.sq_entries * 2 * sizeof(*u->sqes), fd,
-			   IORING_OFF_SQES);
-	u->sq_tail = (void *)(base + p.sq_off.tail);
-	u->sq_mask = *(unsigned int *)(base + p.sq_off.ring_mask);
-	u->cq_head = (void *)(base + p.cq_off.head);
-	u->cq_tail = (void *)(base + p.cq_off.tail);
-	u->cq_mask = *(unsigned int *)(base + p.cq_off.ring_mask);
-	u->cqes = (void *)(base + p.cq_off.cqes);
-	array = (void *)(base + p.sq_off.array);
-	for (i = 0; i < p.sq_entries; i++)
-		array[i] = i;
-	return u;
-}
-
 /* Sleeping for a request: by the device or by the ring */
 static int wait_for_both(struct server *s)
 {
@@ -244,7 +164,7 @@ static int wait_for_both(struct server *s)
 	int fd = epoll_create1(EPOLL_CLOEXEC);
 
 	if (fd < 0 || epoll_ctl(fd, EPOLL_CTL_ADD, s->fd, &event) ||
-	    epoll_ctl(fd, EPOLL_CTL_ADD, s->ring->fd, &event))
+	    epoll_ctl(fd, EPOLL_CTL_ADD, s->ring->queue.fd, &event))
 		fail("epoll: %s", strerror(errno));
 	return fd;
 }
@@ -252,11 +172,15 @@ static int wait_for_both(struct server *s)
 const char *ring_open(struct server *s)
 {
 	unsigned int depth = s->ring_depth ?: DEPTH;
+	struct ring *u = calloc(1, sizeof(*u));
+	unsigned int results = 2 * possible_cpus() * depth;
 
-	s->ring = new_ring(possible_cpus() * depth);
-	if (!s->ring)
+	u->depth = depth;
+	if (!uring_open(&u->queue, DEPTH, results > 2 * DEPTH ? results : 2 * DEPTH)) {
+		free(u);
 		return "no io_uring";
-	s->ring->depth = depth;
+	}
+	s->ring = u;
 	s->wait_fd = wait_for_both(s);
 	return NULL;
 }
@@ -265,8 +189,8 @@ int ring_cmd(struct server *s, uint32_t op, const struct fuse_uring_cmd_req *req
 	     const struct iovec *iov, int n)
 {
 	struct ring *u = s->ring;
-	struct io_uring_sqe *sqe = new_sqe(u, u);
-	struct pollfd pfd = { .fd = u->fd, .events = POLLIN };
+	struct io_uring_sqe *sqe = uring_sqe(&u->queue, u);
+	struct pollfd pfd = { .fd = u->queue.fd, .events = POLLIN };
 	int res = -EINPROGRESS;
 
 	*fuse_cmd(s, sqe, op, req->qid) = *req;
@@ -301,11 +225,17 @@ static const char *uring_start(struct server *s, enum payload payload)
 	u->file = memfd_create("zero_copy", MFD_CLOEXEC);
 	u->entries = calloc(n, sizeof(*u->entries));
 	u->heads_size = n * head_size;
-	heads = ring_map(u, 2, u->heads_size + n * u->payload_size, -1, 0);
+	u->memory_size = u->heads_size + n * u->payload_size;
+	heads = mmap(NULL, u->memory_size, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (heads == MAP_FAILED)
+		fail("ring: %s", strerror(errno));
+	u->memory = heads;
 	payloads = heads + u->heads_size;
 
 	if (payload == PAYLOAD_ZERO_COPY)
-		err = register_buffers(u, queues, payloads);
+		err = uring_register(&u->queue, payloads, queues,
+				     u->depth * u->payload_size, n);
 	for (i = 0; i < n && !err; i++) {
 		struct ring_entry *e = &u->entries[i];
 
@@ -350,18 +280,16 @@ static const char *zero_copy_start(struct server *s)
 void ring_close(struct server *s)
 {
 	struct ring *u = s->ring;
-	int i;
 
 	if (!u)
 		return;
 	close(s->wait_fd);
 	s->wait_fd = s->fd;
-	close(u->fd);
+	uring_close(&u->queue);
 	if (u->file)
 		close(u->file);
-	for (i = 0; i < 3; i++)
-		if (u->sizes[i])
-			munmap(u->maps[i], u->sizes[i]);
+	if (u->memory)
+		munmap(u->memory, u->memory_size);
 	free(u->entries);
 	free(u);
 	s->ring = NULL;
@@ -371,9 +299,9 @@ void ring_protect(struct server *s, bool payloads, int prot)
 {
 	struct ring *u = s->ring;
 	size_t from = payloads ? u->heads_size : 0;
-	size_t to = payloads ? u->sizes[2] : u->heads_size;
+	size_t to = payloads ? u->memory_size : u->heads_size;
 
-	if (mprotect((char *)u->maps[2] + from, to - from, prot))
+	if (mprotect(u->memory + from, to - from, prot))
 		fail("mprotect: %s", strerror(errno));
 }
 
@@ -381,7 +309,7 @@ void ring_protect(struct server *s, bool payloads, int prot)
 static void move_pages(struct ring *u, struct ring_entry *e, int opcode,
 		       size_t len)
 {
-	struct io_uring_sqe *sqe = new_sqe(u, u);
+	struct io_uring_sqe *sqe = uring_sqe(&u->queue, u);
 	int res;
 
 	sqe->opcode = opcode;
@@ -447,14 +375,14 @@ static ssize_t uring_receive(struct server *s, void *buf, size_t size,
 	if (!u)
 		return dev_transport.receive(s, buf, size, from);
 	/* what the device has, came before what is in the ring by now */
-	tail = __atomic_load_n(u->cq_tail, __ATOMIC_ACQUIRE);
+	tail = __atomic_load_n(u->queue.cq_tail, __ATOMIC_ACQUIRE);
 	n = dev_transport.receive(s, buf, size, from);
 	if (n != -EAGAIN)
 		return n;
-	while (*u->cq_head != tail) {
-		struct io_uring_cqe cqe = u->cqes[*u->cq_head & u->cq_mask];
+	while (*u->queue.cq_head != tail) {
+		struct io_uring_cqe cqe = u->queue.cqes[*u->queue.cq_head & u->queue.cq_mask];
 
-		__atomic_store_n(u->cq_head, *u->cq_head + 1, __ATOMIC_RELEASE);
+		__atomic_store_n(u->queue.cq_head, *u->queue.cq_head + 1, __ATOMIC_RELEASE);
 		/* taken already, or an entry that ended with the connection */
 		if (!cqe.user_data || cqe.res < 0)
 			continue;
@@ -471,9 +399,9 @@ bool ring_has(struct server *s, uint64_t unique)
 
 	if (!u)
 		return false;
-	tail = __atomic_load_n(u->cq_tail, __ATOMIC_ACQUIRE);
-	for (i = *u->cq_head; i != tail; i++) {
-		struct io_uring_cqe *cqe = u->cqes + (i & u->cq_mask);
+	tail = __atomic_load_n(u->queue.cq_tail, __ATOMIC_ACQUIRE);
+	for (i = *u->queue.cq_head; i != tail; i++) {
+		struct io_uring_cqe *cqe = u->queue.cqes + (i & u->queue.cq_mask);
 		struct ring_entry *e = (void *)(uintptr_t)cqe->user_data;
 
 		if (e && cqe->res >= 0 &&
@@ -517,7 +445,7 @@ static int uring_send(struct server *s, struct request *r,
 	}
 	memcpy(e->head->in_out, h, sizeof(*h));
 	inout->payload_sz = h->len > sizeof(*h) ? h->len - sizeof(*h) : 0;
-	fuse_cmd(s, new_sqe(s->ring, e), FUSE_IO_URING_CMD_COMMIT_AND_FETCH,
+	fuse_cmd(s, uring_sqe(&s->ring->queue, e), FUSE_IO_URING_CMD_COMMIT_AND_FETCH,
 		 e->qid)->commit_id = r->h.unique;
 	e->unique = 0;
 	submit(s->ring, 0);
