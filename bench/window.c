@@ -203,12 +203,18 @@ static void anywhere(struct window *t)
 	t->pos = (t->random >> 33) % (t->file_size / t->work->len) * t->work->len;
 }
 
+/* The file begins anew after its end */
+static void turn(struct window *t)
+{
+	if (t->pos + t->work->len > t->file_size)
+		t->pos = 0;
+}
+
 static void move(struct window *t)
 {
 	ssize_t n;
 
-	if (t->pos + t->work->len > t->file_size)
-		t->pos = 0;
+	turn(t);
 	if (t->work->writes)
 		n = pwrite(t->fd, t->data, t->work->len, t->pos);
 	else
@@ -225,8 +231,9 @@ static void move_anywhere(struct window *t)
 
 static void touch(struct window *t)
 {
+	turn(t);
 	*(volatile char *)(t->map + t->pos);
-	t->pos = (t->pos + PAGE) % t->file_size;
+	t->pos += PAGE;
 }
 
 /* Once through the file, or as much of it as the window has room for */
@@ -239,7 +246,6 @@ static void warm_up(struct window *t)
 	while (t->pos < t->file_size && t->pos < WINDOW_SIZE)
 		move(t);
 	t->work = work;
-	t->pos = 0;
 }
 
 struct job {
@@ -350,8 +356,9 @@ static void compare_files(const struct work *work, enum size size,
 		 beside);
 	compare(&(struct bench_case){
 		.name = name,
+		/* on and on: once around, if it is as large as the window */
 		.times = work == &walk ? sizes[size].bytes / PAGE :
-			 work->len == PAGE ? 2000 : 320,
+			 WINDOW_SIZE / work->len,
 		.contenders = contenders,
 		.n = n,
 	});
