@@ -338,9 +338,16 @@ static void compare_files(const struct work *work, enum size size,
 {
 	struct contender contenders[ARRAY_SIZE(names)];
 	const struct job job = { work, size };
+	/* on and on: once around, if it is as large as the window */
+	unsigned int times = WINDOW_SIZE / work->len;
 	const char *beside = NULL;
 	size_t n = 0, by;
 	char name[96];
+
+	if (work == &walk)
+		times = sizes[size].bytes / PAGE;
+	else if (with & WITH(BY_DAX) && work->do_it == move_anywhere && size != SMALL)
+		times = 40;	/* each a message to a device that takes long */
 
 	for (by = 0; by < ARRAY_SIZE(names); by++) {
 		if (!(with & WITH(by)))
@@ -356,9 +363,7 @@ static void compare_files(const struct work *work, enum size size,
 		 beside);
 	compare(&(struct bench_case){
 		.name = name,
-		/* on and on: once around, if it is as large as the window */
-		.times = work == &walk ? sizes[size].bytes / PAGE :
-			 WINDOW_SIZE / work->len,
+		.times = times,
 		.contenders = contenders,
 		.n = n,
 	});
