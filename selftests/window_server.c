@@ -459,6 +459,8 @@ static void serve(const char *msg, void *from)
 		do_fsync(h);
 		break;
 	case FUSE_SETUPMAPPING:
+		if (ctl->reclaim)
+			write_text("/proc/sys/vm/drop_caches", "2");
 		do_setup(h, in);
 		break;
 	case FUSE_REMOVEMAPPING:

@@ -67,6 +67,8 @@ struct control {
 	atomic_int no_transport;
 	/* what is read and written may be in the window by then */
 	atomic_int concurrent;
+	/* the server runs out of memory when it is asked to fill a range */
+	atomic_int reclaim;
 	/* pages that were written back, and those set up with data in them */
 	atomic_uint written_back;
 	atomic_uint log_count;

@@ -229,20 +229,23 @@ static void sleeps(int pid)
 
 /* Attaching */
 
+static const char *mounted(struct window_server *s)
+{
+	const char *why = test_begin() ?: window_mount(s);
+
+	if (!why && window_attach(s, RANGE, RANGE, 0) == -ENOTTY)
+		why = "kernel without the window";
+	return why;
+}
+
 TEST(attach_errors)
 {
 	struct window_server s = {};
-	const char *why = test_begin();
-	int err;
+	const char *why = mounted(&s);
 
-	if (!why)
-		why = window_mount(&s);
 	if (why)
 		SKIP(return, "%s", why);
-	err = window_attach(&s, RANGE, RANGE, 0);
-	if (err == -ENOTTY)
-		SKIP(return, "kernel without the window");
-	EXPECT_EQ(-EOPNOTSUPP, err);
+	EXPECT_EQ(-EOPNOTSUPP, window_attach(&s, RANGE, RANGE, 0));
 	ASSERT_EQ(0, window_enable(&s));
 	EXPECT_EQ(-EINVAL, window_attach(&s, 0, RANGE, 0));
 	EXPECT_EQ(-EINVAL, window_attach(&s, RANGE + 4096, RANGE, 0));
@@ -282,24 +285,43 @@ TEST(attach_errors)
 	test_end();
 }
 
-TEST(attach_memlock)
+/* Do without some capabilities of the first 32 */
+static int drop_caps(uint32_t caps)
 {
 	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	struct __user_cap_data_struct d[2];
-	struct rlimit limit = { 3 * RANGE, 3 * RANGE };
-	struct window_server s = {};
-	const char *why = test_begin();
 
-	if (!why)
-		why = window_mount(&s);
+	if (syscall(SYS_capget, &h, d))
+		return -1;
+	d[0].effective &= ~caps;
+	return syscall(SYS_capset, &h, d);
+}
+
+TEST(attach_unprivileged)
+{
+	struct window_server s = {};
+	const char *why = mounted(&s);
+
 	if (why)
 		SKIP(return, "%s", why);
-	if (window_enable(&s))
-		SKIP(return, "kernel without the window");
+	EXPECT_TRUE(ended(SPAWN(drop_caps(~0U) || window_enable(&s) ||
+				window_attach(&s, RANGE, RANGE, 0) < 0), 0));
+	EXPECT_EQ(-EEXIST, window_attach(&s, RANGE, RANGE, 0));
+	window_stop(&s);
+	test_end();
+}
+
+TEST(attach_memlock)
+{
+	struct rlimit limit = { 3 * RANGE, 3 * RANGE };
+	struct window_server s = {};
+	const char *why = mounted(&s);
+
+	if (why)
+		SKIP(return, "%s", why);
+	ASSERT_EQ(0, window_enable(&s));
 	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
-	ASSERT_EQ(0, syscall(SYS_capget, &h, d));
-	d[0].effective &= ~(1U << CAP_IPC_LOCK);
-	ASSERT_EQ(0, syscall(SYS_capset, &h, d));
+	ASSERT_EQ(0, drop_caps(1U << CAP_IPC_LOCK));
 	EXPECT_EQ(-ENOMEM, window_attach(&s, 4 * RANGE, RANGE, 0));
 	/* what failed is not charged */
 	s.fd = window_attach(&s, 3 * RANGE, RANGE, 0);
@@ -424,16 +446,13 @@ WINDOW_TEST(attributes)
 TEST(open_without_window)
 {
 	struct window_server s = {};
-	const char *why = test_begin();
+	const char *why = mounted(&s);
 	int fd;
 
-	if (!why)
-		why = window_mount(&s);
 	if (why)
 		SKIP(return, "%s", why);
 	put_file(&s, 0, RANGE);
-	if (window_enable(&s))
-		SKIP(return, "kernel without the window");
+	ASSERT_EQ(0, window_enable(&s));
 	EXPECT_EQ(NULL, window_serve(&s));
 	EXPECT_EQ(-1, open_file(&s, 0, O_RDONLY));
 	EXPECT_EQ(EIO, errno);
@@ -553,6 +572,31 @@ WINDOW_TEST(o_sync)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(3, pwrite(fd, "abc", 3, 5));
 	EXPECT_EQ(0, memcmp("abc", DISK(0) + 5, 3));
+	close(fd);
+}
+
+/* There is nothing between the client and the window anyway */
+WINDOW_TEST(o_direct)
+{
+	int fd = open_file(S, 0, O_RDWR | O_DIRECT);
+	unsigned char *p = map_file(fd, RANGE, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, p);
+	memcpy(self->want, DISK(0), RANGE);
+	ASSERT_EQ(3, pwrite(fd, "abc", 3, P - 1));
+	memcpy(self->want + P - 1, "abc", 3);
+	EXPECT_EQ(0, memcmp(p, self->want, RANGE));
+	p[2 * P] = self->want[2 * P] = 'd';
+	EXPECT_TRUE(has(fd, self->want, RANGE, 0));
+	EXPECT_EQ(0, COUNT(FUSE_READ) + COUNT(FUSE_WRITE));
+	/* into the window, out of it */
+	ASSERT_EQ(2 * P, pread(fd, p + 4 * P, 2 * P, P - 1));
+	memcpy(self->want + 4 * P, self->want + P - 1, 2 * P);
+	ASSERT_EQ(P, pwrite(fd, p + 1, P, 8 * P));
+	memcpy(self->want + 8 * P, self->want + 1, P);
+	ASSERT_EQ(0, fsync(fd));
+	EXPECT_EQ(0, memcmp(DISK(0), self->want, RANGE));
+	munmap(p, RANGE);
 	close(fd);
 }
 
@@ -1295,13 +1339,20 @@ WINDOW_TEST(kill_for_room)
 	/* one is enough for one */
 	EXPECT_EQ(1, COUNT(FUSE_REMOVEMAPPING));
 	EXPECT_TRUE(killed(pid[8]));
+	/* past the window */
+	window_hold(S, FUSE_READ);
+	pid[8] = SPAWN(char c; pread(fd[2], &c, 1, RANGE));
+	ASSERT_TRUE(window_held(S, 2));
+	sleeps(pid[8]);
+	EXPECT_TRUE(killed(pid[8]));
 	/* truncate waits for removal, too */
 	pid[0] = SPAWN(ftruncate(fd[0], 1));
-	ASSERT_TRUE(window_held(S, 4));
+	ASSERT_TRUE(window_held(S, 5));
 	sleeps(pid[0]);
 	EXPECT_TRUE(killed(pid[0]));
 	EXPECT_EQ(0, COUNT(FUSE_SETATTR));
 	/* and is not in anybody's way after that */
+	window_go(S, FUSE_READ);
 	window_go(S, FUSE_REMOVEMAPPING);
 	EXPECT_TRUE(has(fd[0], "a", 1, 3 * RANGE));
 	EXPECT_EQ(0, ftruncate(fd[0], 1));
@@ -1353,19 +1404,6 @@ TEST(buffer_in_window)
 	test_end();
 }
 
-static int write_unprivileged(int fd, uint64_t pos)
-{
-	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct d[2];
-
-	if (syscall(SYS_capget, &h, d))
-		return 1;
-	d[0].effective &= ~(1U << CAP_FSETID);
-	if (syscall(SYS_capset, &h, d))
-		return 2;
-	return pwrite(fd, "x", 1, pos) != 1;
-}
-
 /* A server that takes privileges from a file that is written to, has to see it */
 TEST(killpriv)
 {
@@ -1381,7 +1419,8 @@ TEST(killpriv)
 		put_file(&s, i, RANGE);
 		s.ctl->file[i].mode = i ? 0777 : 04777;
 		fd[i] = open_file(&s, i, O_RDWR);
-		EXPECT_TRUE(ended(SPAWN(write_unprivileged(fd[i], 5)), 0));
+		EXPECT_TRUE(ended(SPAWN(drop_caps(1U << CAP_FSETID) ||
+					pwrite(fd[i], "x", 1, 5) != 1), 0));
 		ASSERT_EQ(1, pread(fd[i], &c, 1, 5));
 		EXPECT_EQ('x', c);
 		EXPECT_EQ(1, s.ctl->count[FUSE_WRITE]);
@@ -1564,8 +1603,35 @@ WINDOW_TEST(umount_dirty)
 	self->want[5 * P] = 'b';
 	close(fd);
 	window_umount(S);
+	EXPECT_EQ(1, ranges_of(S, "lost"));
 	EXPECT_EQ(1 | 1 << 5, window_dirty(self->s.fd, 0, self->s.size));
 	EXPECT_EQ(0, memcmp(self->s.win, self->want, RANGE));
+}
+
+/* T15: with requests that the server has not answered */
+WINDOW_TEST(umount_meanwhile)
+{
+	int fd = open_file(S, 0, O_RDWR), pid[2], i;
+
+	ASSERT_EQ(1, pwrite(fd, "a", 1, 0));
+	window_hold(S, FUSE_REMOVEMAPPING);
+	window_inval(S, 0, 0, 1);
+	ASSERT_TRUE(window_held(S, 1));
+	window_hold(S, FUSE_SETUPMAPPING);
+	for (i = 0; i < 2; i++)
+		pid[i] = SPAWN(char c = 'b';
+			       i ? pwrite(fd, &c, 1, RANGE) :
+				   pread(fd, &c, 1, 2 * RANGE));
+	ASSERT_TRUE(window_held(S, 3));
+	for (i = 0; i < 2; i++)
+		EXPECT_TRUE(killed(pid[i]));
+	close(fd);
+	window_umount(S);
+	/* what was to be written back is there still */
+	EXPECT_EQ(1, ranges_of(S, "lost"));
+	EXPECT_EQ(7, ranges_of(S, "free"));
+	EXPECT_EQ(1, window_dirty(self->s.fd, 0, self->s.size));
+	EXPECT_EQ('a', self->s.win[0]);
 }
 
 static int ask_forever(struct window_server *s)
@@ -1666,6 +1732,25 @@ WINDOW_TEST(under_pressure)
 		EXPECT_TRUE(ended(pid[j], 0));
 	ASSERT_EQ(0, fsync(fd));
 	EXPECT_TRUE(has(fd, DISK(0), FILE_MAX, 0));
+	close(fd);
+}
+
+/* And it may be the server who is in reclaim */
+WINDOW_TEST(reclaim_by_server)
+{
+	int fd, i;
+
+	for (i = 0; i < 3; i++) {
+		fd = open_file(S, i, O_RDWR);
+		ASSERT_EQ(1, pwrite(fd, "a", 1, 0));
+		close(fd);
+	}
+	CTL->reclaim = 1;
+	fd = open_file(S, 3, O_RDWR);
+	EXPECT_TRUE(has(fd, DISK(3), RANGE, 0));
+	ASSERT_EQ(1, pwrite(fd, "a", 1, 0));
+	EXPECT_TRUE(eventually(COUNT(FUSE_REMOVEMAPPING) == 3));
+	EXPECT_EQ('a', DISK(0)[0]);
 	close(fd);
 }
 
