@@ -302,6 +302,7 @@ FUSE_TEST(device, used)
 		{ sizeof(all.h), sizeof(all.h), 0, -EIO },
 		{ sizeof(all) - 1, sizeof(all), 0, -EIO },
 		{ sizeof(all) + 1, sizeof(all), 0, -EIO },
+		{ sizeof(all), sizeof(all) - 1, 0, -EIO },
 		{ sizeof(all), sizeof(all), -EACCES, -EIO },
 		{ sizeof(all.h), sizeof(all.h), -EACCES, -EACCES },
 		{ sizeof(all), sizeof(all), 0, 0 },
