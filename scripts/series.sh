@@ -123,6 +123,13 @@ read_series()
 	done | sort -u >"$work/touched"
 }
 
+# targets: of files of the kernel, the names in standard input, what make is asked to
+# compile: single files, but all of fs/fuse, whose headers the series changes
+targets()
+{
+	sed -n '/^tools\//d; s|^fs/fuse/.*|fs/fuse/|; s|\.c$|.o|; /[o/]$/p' | sort -u
+}
+
 patch_count()
 {
 	wc -l <"$work/names"
