@@ -36,8 +36,10 @@ FIXTURE_SETUP(buffer_fault)
 	why = fixture_start(S, C, FUSE_FEATURE_BUFFERS, "fuse_client");
 	if (!why)
 		why = faults_try(C);
-	if (why)
+	if (why) {
+		test_end();
 		SKIP(return, "%s", why);
+	}
 	self->file = client_open(C, S, O_RDWR);
 	ASSERT_LE(0, self->file);
 }

@@ -515,6 +515,7 @@ static void file_attr(struct server *s, struct fuse_attr *attr, uint64_t ino)
 		.nlink = 1,
 		.size = S_ISREG(mode) ? FILE_PAGES * getpagesize() : 0,
 		.blksize = getpagesize(),
+		.flags = node ? node->flags : 0,
 	};
 }
 

@@ -108,6 +108,7 @@ struct server_node {
 	const char *name;
 	uint64_t ino;
 	uint32_t mode;
+	uint32_t flags;		/* FUSE_ATTR_* */
 };
 
 /* What the server believes to be mapped, or open */

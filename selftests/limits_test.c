@@ -322,8 +322,10 @@ FIXTURE_SETUP(buffer_memcg)
 	why = fixture_start(S, C, FUSE_FEATURE_BUFFERS, "fuse_client");
 	if (!why)
 		why = group_start(self->group, sizeof(self->group));
-	if (why)
+	if (why) {
+		test_end();
 		SKIP(return, "%s", why);
+	}
 }
 
 FIXTURE_TEARDOWN(buffer_memcg)
@@ -438,8 +440,10 @@ FIXTURE_SETUP(window_memcg)
 		why = window_start(&self->s);
 	if (!why)
 		why = group_start(self->group, sizeof(self->group));
-	if (why)
+	if (why) {
+		test_end();
 		SKIP(return, "%s", why);
+	}
 	/* what is not the window's has pages before the server touches it */
 	for (i = 0; i < FILES; i++) {
 		memset(self->s.ctl->file[i].data, 'x', FILE_MAX);

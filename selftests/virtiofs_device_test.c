@@ -32,7 +32,7 @@
 #define AHEAD		(128 << 10)
 
 static const struct server_node nodes[] = {
-	{ FUSE_ROOT_ID, "sub", SUB, S_IFDIR | 0755 },
+	{ FUSE_ROOT_ID, "sub", SUB, S_IFDIR | 0755, FUSE_ATTR_SUBMOUNT },
 	{ }
 };
 
@@ -57,16 +57,10 @@ static bool serve(struct server *s, struct request *r)
 		return false;
 	}
 	n = atoi(r->body);
-	if (n) {
-		out.nodeid = INO(n);
-		op_attr(&out.attr, INO(n), S_IFREG | 0644, BIG);
-	} else if (!strcmp(r->body, "sub")) {
-		out.nodeid = SUB;
-		op_attr(&out.attr, SUB, S_IFDIR | 0755, 0);
-		out.attr.flags = FUSE_ATTR_SUBMOUNT;
-	} else {
+	if (!n)
 		return false;
-	}
+	out.nodeid = INO(n);
+	op_attr(&out.attr, INO(n), S_IFREG | 0644, BIG);
 	reply(s, r, &out, sizeof(out));
 	return true;
 }

@@ -57,7 +57,7 @@ static struct {
 
 static int setups, upgrades, removals;
 static const struct server_node nodes[] = {
-	{ FUSE_ROOT_ID, "sub", SUB, S_IFDIR | 0755 },
+	{ FUSE_ROOT_ID, "sub", SUB, S_IFDIR | 0755, FUSE_ATTR_SUBMOUNT },
 	{ }
 };
 
@@ -80,28 +80,26 @@ static void fill_attr(struct fuse_attr *attr, const struct file *f)
 	attr->mtime = f->mtime;
 }
 
-static void serve_lookup(struct server *s, struct request *r)
+static bool serve_lookup(struct server *s, struct request *r)
 {
 	struct fuse_entry_out out = { .entry_valid = 3600 };
 	struct file *f;
 
 	for (f = files; f->name; f++)
-		if (!f->gone && r->h.nodeid == (f->parent ?: FUSE_ROOT_ID) &&
+		if (r->h.nodeid == (f->parent ?: FUSE_ROOT_ID) &&
 		    !strcmp(f->name, r->body))
 			break;
-	out.attr_valid = attr_valid;
-	if (f->name) {
-		out.nodeid = f->ino;
-		fill_attr(&out.attr, f);
-	} else if (!strcmp("sub", r->body)) {
-		out.nodeid = SUB;
-		op_attr(&out.attr, SUB, S_IFDIR | 0755, 0);
-		out.attr.flags = FUSE_ATTR_SUBMOUNT;
-	} else {
+	if (!f->name)
+		return false;
+	if (f->gone) {
 		reply_error(s, r, -ENOENT);
-		return;
+		return true;
 	}
+	out.attr_valid = attr_valid;
+	out.nodeid = f->ino;
+	fill_attr(&out.attr, f);
 	reply(s, r, &out, sizeof(out));
+	return true;
 }
 
 static void serve_attr(struct server *s, struct request *r, struct file *f)
@@ -226,8 +224,7 @@ static bool serve(struct server *s, struct request *r)
 
 	switch (r->h.opcode) {
 	case FUSE_LOOKUP:
-		serve_lookup(s, r);
-		return true;
+		return serve_lookup(s, r);
 	case FUSE_REMOVEMAPPING:
 		serve_removal(s, r);
 		return true;
