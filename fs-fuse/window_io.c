@@ -54,6 +54,12 @@ static void fuse_window_io_put(struct fuse_window_io *io)
 	kfree(io);
 }
 
+/* Of a single range of user memory */
+static unsigned long fuse_window_io_addr(const struct iov_iter *iter)
+{
+	return (unsigned long)iter->ubuf + iter->iov_offset;
+}
+
 /*
  * Can the request be about the client's own pages?  If they are anonymous: what
  * is pinned of a window is in the way of what else has to come into it.
@@ -67,7 +73,7 @@ static bool fuse_window_io_direct(const struct iov_iter *iter, size_t len)
 
 	if (!iter_is_ubuf(iter) || len < PAGE_SIZE || mmap_read_lock_killable(mm))
 		return false;
-	addr = untagged_addr((unsigned long)iter->ubuf + iter->iov_offset);
+	addr = untagged_addr(fuse_window_io_addr(iter));
 	vma = vma_lookup(mm, addr);
 	ret = vma && vma_is_anonymous(vma) && len <= vma->vm_end - addr;
 	mmap_read_unlock(mm);
@@ -97,7 +103,7 @@ static struct fuse_window_io *fuse_window_io_alloc(struct file *file,
 	io->direct = fuse_window_io_direct(iter, *len);
 	ap = &io->ap;
 	if (io->direct)
-		offset = offset_in_page(iter->ubuf + iter->iov_offset);
+		offset = offset_in_page(fuse_window_io_addr(iter));
 	nr = min(DIV_ROUND_UP(offset + *len, PAGE_SIZE), fc->max_pages);
 	ap->folios = fuse_folios_alloc(nr, GFP_KERNEL_ACCOUNT, &ap->descs);
 	if (!ap->folios)
