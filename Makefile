@@ -57,5 +57,9 @@ clean: ## remove all that was built, but keep the kernel source that was fetched
 # As it was typed: a $ in it is for the guest's shell
 export COMMAND := $(value CMD)
 export BASE_ONLY LINT
+# make itself has one, a program's name
+ifeq ($(origin LINT),default)
+LINT :=
+endif
 
 .PHONY: help demo test kernel shell run apply refresh series bisect-check bench bench-check coverage lint clean
