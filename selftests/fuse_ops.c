@@ -213,10 +213,7 @@ void op_killed(struct client *c, struct server *s, const struct op *op)
 	if (!s->transport->no_interrupts)
 		free(take(s, FUSE_INTERRUPT));
 	good_reply(s, r, op);
-	client_gone(&child);
-	/* of what the caller does before it dies */
-	while (s->inbox && s->inbox->h.opcode == FUSE_INTERRUPT)
-		free(take(s, FUSE_INTERRUPT));
+	server_gone(s, &child);
 	op_success(c, s, op);
 }
 

@@ -1482,6 +1482,13 @@ int client_gone(struct client *c)
 	return now_ms() - start;
 }
 
+void server_gone(struct server *s, struct client *c)
+{
+	client_gone(c);
+	while (s->inbox && s->inbox->h.opcode == FUSE_INTERRUPT)
+		free(server_take(s, FUSE_INTERRUPT));
+}
+
 void client_exit(struct client *c)
 {
 	if (c->pidfd < 0)

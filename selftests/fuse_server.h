@@ -321,6 +321,8 @@ void client_send(struct client *c, uint32_t op, const int64_t *a,
 int64_t client_wait(struct client *c);
 /* It is dead, and the kernel has given back all that it had; how long it took */
 int client_gone(struct client *c);
+/* a client that was killed, and the interrupts of what it does before it dies */
+void server_gone(struct server *s, struct client *c);
 /* It is still in its system call, and has slept in it */
 void client_sleeps(struct client *c);
 

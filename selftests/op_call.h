@@ -119,7 +119,7 @@ static inline void op_kill(struct server *s, struct client *c, int fd,
 	client_kill(&child, SIGKILL);
 	op_take_interrupt(s, r);
 	NEED(!reply(s, r, op->out, op->len));
-	client_gone(&child);
+	server_gone(s, &child);
 }
 
 /*
