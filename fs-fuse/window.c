@@ -93,6 +93,33 @@ struct page *fuse_window_page(struct fuse_window *win, unsigned long nr)
 	return old;
 }
 
+/*
+ * The server is going to fill pages: if none is there, make those that follow
+ * each other in memory, for fuse_range_run() to find.
+ */
+static void fuse_window_make_run(struct fuse_window *win, unsigned long first)
+{
+	unsigned int order = ilog2(FUSE_WINDOW_AROUND);
+	struct page *page;
+
+	for (unsigned long i = 0; i < FUSE_WINDOW_AROUND; i++)
+		if (READ_ONCE(win->pages[first + i]))
+			return;
+
+	page = alloc_pages(GFP_HIGHUSER | __GFP_ZERO | __GFP_ACCOUNT |
+			   __GFP_NORETRY | __GFP_NOWARN, order);
+	if (!page)
+		return;
+
+	split_page(page, order);
+	for (unsigned long i = 0; i < FUSE_WINDOW_AROUND; i++, page++) {
+		struct page *old = NULL;
+
+		if (!try_cmpxchg(&win->pages[first + i], &old, page))
+			put_page(page);
+	}
+}
+
 /* Give up the pages of a range that no client uses any more */
 void fuse_window_drop(struct fuse_range *range)
 {
@@ -133,6 +160,8 @@ static vm_fault_t fuse_window_server_fault(struct vm_fault *vmf)
 
 	nofs = memalloc_nofs_save();
 	down_read(&range->sem);
+	if (end - pgoff == FUSE_WINDOW_AROUND)
+		fuse_window_make_run(win, pgoff);
 	while (pgoff + nr < end) {
 		pages[nr] = fuse_window_page(win, pgoff + nr);
 		if (!pages[nr])

@@ -16,6 +16,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/task_io_accounting_ops.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 
 /* A FUSE_READ or FUSE_WRITE of what is not in the window */
@@ -320,14 +321,55 @@ static struct fuse_range *fuse_window_use(struct kiocb *iocb, size_t len,
 	return range;
 }
 
-/* The page of a range that has a position of the file */
+/* Which page of the window has a position of the file */
+static unsigned long fuse_range_nr(struct fuse_range *range, loff_t pos)
+{
+	unsigned long mask = (1UL << range->win->shift) - 1;
+
+	return fuse_range_first(range) + ((pos >> PAGE_SHIFT) & mask);
+}
+
 static struct page *fuse_range_page(struct fuse_range *range, loff_t pos)
 {
-	struct fuse_window *win = range->win;
-	unsigned long mask = (1UL << win->shift) - 1;
+	return fuse_window_page(range->win, fuse_range_nr(range, pos));
+}
 
-	return fuse_window_page(win, fuse_range_first(range) +
-				((pos >> PAGE_SHIFT) & mask));
+/* How much of @len bytes from @pos on, which @page has, can be copied at once */
+static size_t fuse_range_run(struct fuse_range *range, struct page *page,
+			     loff_t pos, size_t len)
+{
+	struct page **at = range->win->pages + fuse_range_nr(range, pos), *next;
+	size_t size = fuse_range_size(range->win);
+	size_t run = PAGE_SIZE - offset_in_page(pos);
+	unsigned long pfn = page_to_pfn(page);
+
+	len = min(len, size - (pos & (size - 1)));
+	while (!IS_ENABLED(CONFIG_HIGHMEM) && run < len) {
+		next = READ_ONCE(*++at);
+		if (!next || page_to_pfn(next) != ++pfn)
+			break;
+		run += PAGE_SIZE;
+	}
+
+	return min(run, len);
+}
+
+/* Copy from or to a run, as far as the user's memory is there */
+static size_t fuse_range_copy(struct page *page, size_t offset, size_t len,
+			      struct iov_iter *iter)
+{
+	void *addr = kmap_local_page(page) + offset;
+	size_t done;
+
+	pagefault_disable();
+	if (iov_iter_rw(iter) == WRITE)
+		done = copy_from_iter(addr, len, iter);
+	else
+		done = copy_to_iter(addr, len, iter);
+	pagefault_enable();
+	kunmap_local(addr);
+
+	return done;
 }
 
 /* How much, from a position on, can be asked for past the window */
@@ -348,11 +390,9 @@ static ssize_t fuse_window_read_some(struct kiocb *iocb, struct iov_iter *to,
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct fuse_window_inode *wi = fuse_window_inode(inode);
-	size_t offset = offset_in_page(iocb->ki_pos), done = 0;
-	struct page *pages[FUSE_WINDOW_AROUND];
+	size_t offset = offset_in_page(iocb->ki_pos), done;
 	struct fuse_range *range;
-	unsigned int nr = 0;
-	loff_t pos, end;
+	struct page *page;
 
 	range = fuse_window_use(iocb, len, false);
 	if (IS_ERR(range))
@@ -361,32 +401,24 @@ static ssize_t fuse_window_read_some(struct kiocb *iocb, struct iov_iter *to,
 		return fuse_window_read_plain(iocb, to,
 				fuse_window_gap(wi, iocb->ki_pos, len));
 
-	/* Should the range be removed now, the pages are not used otherwise */
-	pos = round_down(iocb->ki_pos, PAGE_SIZE);
-	end = min_t(loff_t, iocb->ki_pos + len,
-		    round_up(pos + 1, fuse_range_size(wi->win)));
-	while (pos < end && nr < ARRAY_SIZE(pages)) {
-		pages[nr] = fuse_range_page(range, pos);
-		if (!pages[nr])
-			break;
-		get_page(pages[nr++]);
-		pos += PAGE_SIZE;
-	}
-	fuse_range_put(range);
-	if (!nr)
+	page = fuse_range_page(range, iocb->ki_pos);
+	if (!page) {
+		fuse_range_put(range);
 		return -ENOMEM;
-
-	len = min_t(size_t, end - iocb->ki_pos, nr * PAGE_SIZE - offset);
-	for (unsigned int i = 0; i < nr; i++) {
-		size_t n = min(len - done, PAGE_SIZE - offset);
-		size_t copied = copy_page_to_iter(pages[i], offset, n, to);
-
-		put_page(pages[i]);
-		/* The rest is only put */
-		len = copied < n ? done + copied : len;
-		done += copied;
-		offset = 0;
 	}
+	len = fuse_range_run(range, page, iocb->ki_pos, len);
+	done = fuse_range_copy(page, offset, len, to);
+	if (done) {
+		fuse_range_put(range);
+		return done;
+	}
+
+	/* Should the range be removed now, the page is not used otherwise */
+	get_page(page);
+	fuse_range_put(range);
+	fault_in_iov_iter_writeable(to, len);
+	done = copy_page_to_iter(page, offset, min(len, PAGE_SIZE - offset), to);
+	put_page(page);
 
 	return done ?: -EFAULT;
 }
@@ -424,20 +456,19 @@ ssize_t fuse_window_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return done ?: ret;
 }
 
-/* A page is stored to; after that, or a query could come in between */
-static void fuse_range_set_dirty(struct fuse_range *range, struct page *page,
-				 loff_t pos)
+/* Pages are stored to; after that, or a query could come in between */
+static void fuse_range_set_dirty(struct fuse_range *range, loff_t pos, size_t len)
 {
-	struct fuse_window *win = range->win;
-	unsigned long mask = (1UL << win->shift) - 1;
+	unsigned long nr = fuse_range_nr(range, pos);
+	unsigned long end = nr + PFN_UP(offset_in_page(pos) + len);
 
-	set_bit(fuse_range_first(range) + ((pos >> PAGE_SHIFT) & mask),
-		win->dirty);
+	while (nr < end)
+		set_bit(nr++, range->win->dirty);
 }
 
 /*
- * Store to one page.  If the user's memory has to be faulted in, use @bounce.
- * @plain: the server must see it.
+ * Store to pages that are next to each other.  If the user's memory has to be
+ * faulted in, use @bounce.  @plain: the server must see it.
  */
 static ssize_t fuse_window_write_some(struct kiocb *iocb, struct iov_iter *from,
 				      struct page **bounce, bool plain)
@@ -466,7 +497,6 @@ again:
 					       fuse_window_gap(wi, pos, len));
 	}
 
-	len = min(len, PAGE_SIZE - offset);
 	page = fuse_range_page(range, pos);
 	if (!page) {
 		fuse_range_put(range);
@@ -477,11 +507,11 @@ again:
 		memcpy_page(page, offset, *bounce, 0, bounced);
 		len = bounced;
 	} else {
-		len = copy_folio_from_iter_atomic(page_folio(page), offset, len,
-						  from);
+		len = fuse_range_run(range, page, pos, len);
+		len = fuse_range_copy(page, offset, len, from);
 	}
 	if (len)
-		fuse_range_set_dirty(range, page, pos);
+		fuse_range_set_dirty(range, pos, len);
 	fuse_range_put(range);
 	if (len)
 		return len;
@@ -597,7 +627,8 @@ static vm_fault_t fuse_window_map_store(struct vm_fault *vmf,
 	down_read(&range->sem);
 	ret = vmf_insert_page_mkwrite(vmf, page, true);
 	if (ret == VM_FAULT_NOPAGE)
-		fuse_range_set_dirty(range, page, (loff_t)vmf->pgoff << PAGE_SHIFT);
+		fuse_range_set_dirty(range, (loff_t)vmf->pgoff << PAGE_SHIFT,
+				     PAGE_SIZE);
 	up_read(&range->sem);
 	memalloc_nofs_restore(nofs);
 

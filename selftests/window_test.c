@@ -1867,6 +1867,49 @@ WINDOW_TEST(own_pages)
 	munmap(p, FILE_MAX);
 }
 
+/* A copy takes as many pages as it can, and ends where the client's memory does */
+WINDOW_TEST(runs)
+{
+	const uint64_t lengths[] = { 1, P - 1, P, 3 * P + 5 };
+	unsigned char *p = mmap(NULL, 2 * RANGE, RW, MAP_PRIVATE | MAP_ANONYMOUS,
+				-1, 0);
+	unsigned char *end = p + 2 * RANGE - P;
+	int i, fd = open_file(S, 0, O_RDWR);
+	uint64_t n;
+
+	ASSERT_NE(MAP_FAILED, p);
+	/* of two ranges, into memory that is not there yet */
+	ASSERT_EQ(RANGE + P, pread(fd, p, RANGE + P, P + 1));
+	EXPECT_EQ(0, memcmp(p, DISK(0) + P + 1, RANGE + P));
+	EXPECT_EQ(0, window_dirty(self->s.fd, 0, self->s.size));
+	pattern(p, 3, 0, RANGE);
+	ASSERT_EQ(RANGE, pwrite(fd, p, RANGE, P + 1));
+	EXPECT_EQ(0x3fffe, window_dirty(self->s.fd, 0, self->s.size));
+	EXPECT_TRUE(has(fd, p, RANGE, P + 1));
+	EXPECT_TRUE(has(fd, DISK(0) + P + 1 + RANGE, P, P + 1 + RANGE));
+	/* and of memory that ends */
+	ASSERT_EQ(0, mprotect(end, P, PROT_NONE));
+	for (i = 0; i < 4; i++) {
+		n = lengths[i];
+		EXPECT_EQ(n, pread(fd, end - n, n + P, 2 * RANGE + 100));
+		EXPECT_EQ(0, memcmp(end - n, DISK(0) + 2 * RANGE + 100, n));
+		memset(end - n, 'a' + i, n);
+		EXPECT_EQ(n, pwrite(fd, end - n, n + P, 3 * RANGE + 100));
+		EXPECT_EQ((2ULL << (100 + n - 1) / P) - 1,
+			  window_dirty(self->s.fd, 3 * RANGE, RANGE));
+		EXPECT_TRUE(has(fd, end - n, n, 3 * RANGE + 100));
+		EXPECT_TRUE(has(fd, DISK(0) + 3 * RANGE + 100 + n, P,
+				3 * RANGE + 100 + n));
+	}
+	EXPECT_EQ(-1, pread(fd, end, P, 0));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, pwrite(fd, end, P, 0));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(0, window_dirty(self->s.fd, 0, self->s.size));
+	close(fd);
+	munmap(p, 2 * RANGE);
+}
+
 static int use_with_others(int fd, int own, int seed)
 {
 	unsigned char *p = map_file(fd, FILE_MAX, MAP_SHARED);
