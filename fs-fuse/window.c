@@ -95,7 +95,7 @@ struct page *fuse_window_page(struct fuse_window *win, unsigned long nr)
 
 /*
  * The server is going to fill pages: if none is there, make those that follow
- * each other in memory, for fuse_range_run() to find.
+ * each other in memory, as fuse_range_copy() wants them.
  */
 static void fuse_window_make_run(struct fuse_window *win, unsigned long first)
 {

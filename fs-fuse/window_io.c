@@ -334,40 +334,42 @@ static struct page *fuse_range_page(struct fuse_range *range, loff_t pos)
 	return fuse_window_page(range->win, fuse_range_nr(range, pos));
 }
 
-/* How much of @len bytes from @pos on, which @page has, can be copied at once */
-static size_t fuse_range_run(struct fuse_range *range, struct page *page,
-			     loff_t pos, size_t len)
-{
-	struct page **at = range->win->pages + fuse_range_nr(range, pos), *next;
-	size_t size = fuse_range_size(range->win);
-	size_t run = PAGE_SIZE - offset_in_page(pos);
-	unsigned long pfn = page_to_pfn(page);
-
-	len = min(len, size - (pos & (size - 1)));
-	while (!IS_ENABLED(CONFIG_HIGHMEM) && run < len) {
-		next = READ_ONCE(*++at);
-		if (!next || page_to_pfn(next) != ++pfn)
-			break;
-		run += PAGE_SIZE;
-	}
-
-	return min(run, len);
-}
-
-/* Copy from or to a run, as far as the user's memory is there */
-static size_t fuse_range_copy(struct page *page, size_t offset, size_t len,
+/*
+ * Copy to or from the pages of a range, as far as they and the user's memory are
+ * there.  Pages that follow each other are copied at once.
+ */
+static size_t fuse_range_copy(struct fuse_range *range, loff_t pos, size_t len,
 			      struct iov_iter *iter)
 {
-	void *addr = kmap_local_page(page) + offset;
-	size_t done;
+	struct page **at = range->win->pages + fuse_range_nr(range, pos), *page;
+	size_t size = fuse_range_size(range->win);
+	size_t offset = offset_in_page(pos), done = 0, run, copied;
 
+	len = min(len, size - (pos & (size - 1)));
 	pagefault_disable();
-	if (iov_iter_rw(iter) == WRITE)
-		done = copy_from_iter(addr, len, iter);
-	else
-		done = copy_to_iter(addr, len, iter);
+	while (done < len && (page = READ_ONCE(*at))) {
+		unsigned long pfn = page_to_pfn(page);
+		void *addr = kmap_local_page(page) + offset;
+
+		run = PAGE_SIZE - offset;
+		for (at++; run < len - done && !IS_ENABLED(CONFIG_HIGHMEM); at++) {
+			page = READ_ONCE(*at);
+			if (!page || page_to_pfn(page) != ++pfn)
+				break;
+			run += PAGE_SIZE;
+		}
+		run = min(run, len - done);
+		if (iov_iter_rw(iter) == WRITE)
+			copied = copy_from_iter(addr, run, iter);
+		else
+			copied = copy_to_iter(addr, run, iter);
+		kunmap_local(addr);
+		done += copied;
+		if (copied < run)
+			break;
+		offset = 0;
+	}
 	pagefault_enable();
-	kunmap_local(addr);
 
 	return done;
 }
@@ -406,8 +408,7 @@ static ssize_t fuse_window_read_some(struct kiocb *iocb, struct iov_iter *to,
 		fuse_range_put(range);
 		return -ENOMEM;
 	}
-	len = fuse_range_run(range, page, iocb->ki_pos, len);
-	done = fuse_range_copy(page, offset, len, to);
+	done = fuse_range_copy(range, iocb->ki_pos, len, to);
 	if (done) {
 		fuse_range_put(range);
 		return done;
@@ -416,7 +417,7 @@ static ssize_t fuse_window_read_some(struct kiocb *iocb, struct iov_iter *to,
 	/* Should the range be removed now, the page is not used otherwise */
 	get_page(page);
 	fuse_range_put(range);
-	fault_in_iov_iter_writeable(to, len);
+	fault_in_iov_iter_writeable(to, min(len, FUSE_WINDOW_AROUND * PAGE_SIZE));
 	done = copy_page_to_iter(page, offset, min(len, PAGE_SIZE - offset), to);
 	put_page(page);
 
@@ -467,8 +468,8 @@ static void fuse_range_set_dirty(struct fuse_range *range, loff_t pos, size_t le
 }
 
 /*
- * Store to pages that are next to each other.  If the user's memory has to be
- * faulted in, use @bounce.  @plain: the server must see it.
+ * Store to pages of a range.  If the user's memory has to be faulted in, use
+ * @bounce.  @plain: the server must see it.
  */
 static ssize_t fuse_window_write_some(struct kiocb *iocb, struct iov_iter *from,
 				      struct page **bounce, bool plain)
@@ -507,8 +508,7 @@ again:
 		memcpy_page(page, offset, *bounce, 0, bounced);
 		len = bounced;
 	} else {
-		len = fuse_range_run(range, page, pos, len);
-		len = fuse_range_copy(page, offset, len, from);
+		len = fuse_range_copy(range, pos, len, from);
 	}
 	if (len)
 		fuse_range_set_dirty(range, pos, len);
