@@ -334,6 +334,11 @@ static struct page *fuse_range_page(struct fuse_range *range, loff_t pos)
 	return fuse_window_page(range->win, fuse_range_nr(range, pos));
 }
 
+/* Are pages that are next to each other mapped so, and their struct pages, too? */
+#define FUSE_WINDOW_RUNS (!IS_ENABLED(CONFIG_HIGHMEM) && \
+			  (IS_ENABLED(CONFIG_FLATMEM) || \
+			   IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP)))
+
 /*
  * Copy to or from the pages of a range, as far as they and the user's memory are
  * there.  Pages that follow each other are copied at once.
@@ -343,22 +348,20 @@ static size_t fuse_range_copy(struct fuse_range *range, loff_t pos, size_t len,
 {
 	struct page **at = range->win->pages + fuse_range_nr(range, pos), *page;
 	size_t size = fuse_range_size(range->win);
-	size_t offset = offset_in_page(pos), done = 0, run, copied;
+	size_t offset = offset_in_page(pos), done = 0;
+	size_t left, run, copied;
 
 	len = min(len, size - (pos & (size - 1)));
 	pagefault_disable();
 	while (done < len && (page = READ_ONCE(*at))) {
-		unsigned long pfn = page_to_pfn(page);
 		void *addr = kmap_local_page(page) + offset;
 
+		left = len - done;
 		run = PAGE_SIZE - offset;
-		for (at++; run < len - done && !IS_ENABLED(CONFIG_HIGHMEM); at++) {
-			page = READ_ONCE(*at);
-			if (!page || page_to_pfn(page) != ++pfn)
-				break;
+		for (at++; FUSE_WINDOW_RUNS && run < left &&
+			   READ_ONCE(*at) == ++page; at++)
 			run += PAGE_SIZE;
-		}
-		run = min(run, len - done);
+		run = min(run, left);
 		if (iov_iter_rw(iter) == WRITE)
 			copied = copy_from_iter(addr, run, iter);
 		else
