@@ -358,9 +358,12 @@ static size_t fuse_range_copy(struct fuse_range *range, loff_t pos, size_t len,
 
 		left = len - done;
 		run = PAGE_SIZE - offset;
-		for (at++; FUSE_WINDOW_RUNS && run < left &&
-			   READ_ONCE(*at) == ++page; at++)
+		at++;
+		while (FUSE_WINDOW_RUNS && run < left &&
+		       READ_ONCE(*at) == ++page) {
 			run += PAGE_SIZE;
+			at++;
+		}
 		run = min(run, left);
 		if (iov_iter_rw(iter) == WRITE)
 			copied = copy_from_iter(addr, run, iter);
