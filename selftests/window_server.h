@@ -69,6 +69,8 @@ struct control {
 	atomic_int concurrent;
 	/* the server runs out of memory when it is asked to fill a range */
 	atomic_int reclaim;
+	/* it touches the pages of a range in any order */
+	atomic_int scattered;
 	/* pages that were written back, and those set up with data in them */
 	atomic_uint written_back;
 	atomic_uint log_count;

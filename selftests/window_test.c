@@ -1910,6 +1910,25 @@ WINDOW_TEST(runs)
 	munmap(p, 2 * RANGE);
 }
 
+/* Pages that were not made one after the other do not follow each other in memory */
+WINDOW_TEST(scattered)
+{
+	int fd = open_file(S, 0, O_RDWR);
+	unsigned char *p = map_file(fd, 4 * RANGE, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, p);
+	atomic_store(&CTL->scattered, 1);
+	EXPECT_TRUE(has(fd, DISK(0), 4 * RANGE, 0));
+	pattern(self->want, 3, 0, 3 * RANGE);
+	ASSERT_EQ(3 * RANGE, pwrite(fd, self->want, 3 * RANGE, P + 1));
+	EXPECT_EQ(0, memcmp(p, DISK(0), P + 1));
+	EXPECT_EQ(0, memcmp(p + P + 1, self->want, 3 * RANGE));
+	EXPECT_EQ(0, memcmp(p + P + 1 + 3 * RANGE, DISK(0) + P + 1 + 3 * RANGE,
+			    RANGE - P - 1));
+	munmap(p, 4 * RANGE);
+	close(fd);
+}
+
 static int use_with_others(int fd, int own, int seed)
 {
 	unsigned char *p = map_file(fd, FILE_MAX, MAP_SHARED);
