@@ -66,6 +66,21 @@ void fuse_window_detach(struct fuse_conn *fc)
 		fuse_window_put(fc->window);
 }
 
+#define FUSE_WINDOW_GFP	(GFP_HIGHUSER | __GFP_ZERO | __GFP_ACCOUNT)
+
+/* Return: @page, or the one that somebody else has put there before */
+static struct page *fuse_window_install(struct fuse_window *win,
+					unsigned long nr, struct page *page)
+{
+	struct page *old = NULL;
+
+	if (try_cmpxchg(&win->pages[nr], &old, page))
+		return page;
+
+	put_page(page);
+	return old;
+}
+
 /**
  * fuse_window_page - a page of the window, made if it is not there
  * @win: the window
@@ -78,19 +93,12 @@ void fuse_window_detach(struct fuse_conn *fc)
 struct page *fuse_window_page(struct fuse_window *win, unsigned long nr)
 {
 	struct page *page = READ_ONCE(win->pages[nr]);
-	struct page *old = NULL;
 
 	if (page)
 		return page;
 
-	page = alloc_page(GFP_HIGHUSER | __GFP_ZERO | __GFP_ACCOUNT);
-	if (!page)
-		return NULL;
-	if (try_cmpxchg(&win->pages[nr], &old, page))
-		return page;
-
-	put_page(page);
-	return old;
+	page = alloc_page(FUSE_WINDOW_GFP);
+	return page ? fuse_window_install(win, nr, page) : NULL;
 }
 
 /*
@@ -106,18 +114,14 @@ static void fuse_window_make_run(struct fuse_window *win, unsigned long first)
 		if (READ_ONCE(win->pages[first + i]))
 			return;
 
-	page = alloc_pages(GFP_HIGHUSER | __GFP_ZERO | __GFP_ACCOUNT |
-			   __GFP_NORETRY | __GFP_NOWARN, order);
+	page = alloc_pages(FUSE_WINDOW_GFP | __GFP_NORETRY | __GFP_NOWARN,
+			   order);
 	if (!page)
 		return;
 
 	split_page(page, order);
-	for (unsigned long i = 0; i < FUSE_WINDOW_AROUND; i++, page++) {
-		struct page *old = NULL;
-
-		if (!try_cmpxchg(&win->pages[first + i], &old, page))
-			put_page(page);
-	}
+	for (unsigned long i = 0; i < FUSE_WINDOW_AROUND; i++)
+		fuse_window_install(win, first + i, page + i);
 }
 
 /* Give up the pages of a range that no client uses any more */
