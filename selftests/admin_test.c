@@ -201,13 +201,10 @@ FUSE_TEST(buffer_admin, tracepoints)
 	int fd = client_open(C, S, O_RDWR), buf;
 	static char text[65536];
 	char instance[96], path[128], expected[128];
-	const char *why;
 	int64_t p;
 	size_t i;
 
-	why = tracing_start(instance, sizeof(instance));
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(tracing_start(instance, sizeof(instance)));
 	for (i = 0; i < ARRAY_SIZE(events); i++)
 		EXPECT_EQ(0, tracing_set(instance, events[i], "1"))
 			TH_LOG("event %zu", i);

@@ -51,7 +51,6 @@ FIXTURE_VARIANT_ADD(buffer_notify, fuse_uring) {
 
 FIXTURE_SETUP(buffer_notify)
 {
-	const char *why;
 	int fd;
 
 	self->page = getpagesize();
@@ -59,9 +58,7 @@ FIXTURE_SETUP(buffer_notify)
 	self->s.transport = variant->transport;
 	/* two messages for the buffer, and a bit */
 	self->s.max_write = 3 * P;
-	why = fixture_start(S, C, FUSE_FEATURE_BUFFERS, "fuse_client");
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(fixture_start(S, C, FUSE_FEATURE_BUFFERS, "fuse_client"));
 	self->fd = buffer_open(S, BUF(1), SIZE);
 	ASSERT_LE(0, self->fd);
 	self->mem = mmap(NULL, SIZE, RW, MAP_SHARED, self->fd, 0);

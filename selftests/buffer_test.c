@@ -291,15 +291,11 @@ FIXTURE_VARIANT_ADD(buffer_fd, cuse) { .type = SERVER_CUSE };
 
 FIXTURE_SETUP(buffer_fd)
 {
-	const char *why;
-
 	self->page = getpagesize();
 	self->size = PAGES * self->page;
 	self->s.type = variant->type;
-	why = fixture_start(&self->s, &self->c, FUSE_FEATURE_BUFFERS,
-			    "fuse_client");
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(fixture_start(&self->s, &self->c, FUSE_FEATURE_BUFFERS,
+			      "fuse_client"));
 	self->fd = buffer_open(&self->s, BUF(0x1234), self->size);
 	ASSERT_LE(0, self->fd);
 	self->data = malloc(2 * self->size);

@@ -36,10 +36,7 @@ FIXTURE_SETUP(buffer_fault)
 	why = fixture_start(S, C, FUSE_FEATURE_BUFFERS, "fuse_client");
 	if (!why)
 		why = faults_try(C);
-	if (why) {
-		test_end();
-		SKIP(return, "%s", why);
-	}
+	SKIP_IF(why);
 	self->file = client_open(C, S, O_RDWR);
 	ASSERT_LE(0, self->file);
 }

@@ -26,6 +26,7 @@
 #include <linux/io_uring.h>
 
 #include "fuse_client.h"
+#include "fuse_fd.h"
 #include "fuse_layout.h"
 
 static sigjmp_buf fault;
@@ -271,28 +272,11 @@ static int64_t run(int *sock)
 
 static ssize_t receive(int sock)
 {
-	union {
-		struct cmsghdr hdr;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = { &cmd, sizeof(cmd) };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c;
 	ssize_t n;
 
 	do {
-		n = recvmsg(sock, &msg, 0);
+		n = receive_with_fd(sock, &cmd, sizeof(cmd), 0, &received_fd);
 	} while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		return n;
-	c = CMSG_FIRSTHDR(&msg);
-	if (c && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&received_fd, CMSG_DATA(c), sizeof(int));
 	return n;
 }
 

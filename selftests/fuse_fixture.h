@@ -41,20 +41,24 @@ static inline const char *fixture_try(struct server *s, struct client *c,
 	return client_try(c, program);
 }
 
-static inline const char *fixture_begin(struct server *s, struct client *c,
-					uint64_t needs, const char *program)
-{
-	const char *why = fixture_try(s, c, needs, program);
+/*
+ * In a test or its set-up: what was begun ends, if there is a reason (or NULL)
+ * to skip the test
+ */
+#define SKIP_IF(why)							\
+do {									\
+	const char *__why = why;					\
+									\
+	if (__why) {							\
+		test_end();						\
+		SKIP(return, "%s", __why);				\
+	}								\
+} while (0)
 
-	if (why)
-		test_end();
-	return why;
-}
-
-/* In a test or its set-up: a reason to skip, or NULL */
+/* A reason to skip, or NULL */
 #define fixture_start(s, c, needs, program)				\
 	(skip_reason = &_metadata->results->reason,			\
-	 fixture_begin(s, c, needs, program))
+	 fixture_try(s, c, needs, program))
 
 static inline void fixture_stop(struct server *s, struct client *c, bool failed)
 {
@@ -89,15 +93,10 @@ FIXTURE_VARIANT(name)							\
 									\
 FIXTURE_SETUP(name)							\
 {									\
-	const char *why;						\
-									\
 	self->page = getpagesize();					\
 	self->s.type = variant->type;					\
 	self->s.transport = variant->transport;				\
-	why = fixture_start(&self->s, &self->c, needs,			\
-			    FUSE_CLIENT);				\
-	if (why)							\
-		SKIP(return, "%s", why);				\
+	SKIP_IF(fixture_start(&self->s, &self->c, needs, FUSE_CLIENT));	\
 }									\
 									\
 FIXTURE_TEARDOWN(name)							\
@@ -187,17 +186,13 @@ FIXTURE_VARIANT(name)							\
 									\
 FIXTURE_SETUP(name)							\
 {									\
-	const char *why;						\
-									\
 	self->s = (struct server){					\
 		.type = what,						\
 		.transport = variant->transport,			\
 		__VA_ARGS__						\
 	};								\
-	why = fixture_start(&self->s, &self->c, NEEDS_NOTHING,		\
-			    FUSE_CLIENT);				\
-	if (why)							\
-		SKIP(return, "%s", why);				\
+	SKIP_IF(fixture_start(&self->s, &self->c, NEEDS_NOTHING,	\
+			      FUSE_CLIENT));				\
 }									\
 									\
 FIXTURE_TEARDOWN(name)							\

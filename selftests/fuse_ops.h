@@ -109,10 +109,7 @@ OP_TEST(fixture, killed, ops, setup)
 #define OP_FAULTS_TEST(fixture, ops, setup)				\
 FUSE_TEST(fixture, faults)						\
 {									\
-	const char *why = faults_try(C);				\
-									\
-	if (why)							\
-		SKIP(return, "%s", why);				\
+	SKIP_IF(faults_try(C));						\
 	op_each(C, S, ops, ARRAY_SIZE(ops), setup, op_faults);		\
 }
 

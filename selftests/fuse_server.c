@@ -26,6 +26,7 @@
 
 #include "../../kselftest.h"
 #include "fuse_counts.h"
+#include "fuse_fd.h"
 #include "fuse_server.h"
 
 #define HEADROOM	4096
@@ -1324,18 +1325,7 @@ void client_send(struct client *c, uint32_t op, const int64_t *a,
 		 const void *data, size_t len, int fd)
 {
 	static struct client_cmd cmd;
-	union {
-		struct cmsghdr hdr;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {
-		.hdr = {
-			.cmsg_len = CMSG_LEN(sizeof(int)),
-			.cmsg_level = SOL_SOCKET,
-			.cmsg_type = SCM_RIGHTS,
-		},
-	};
 	struct iovec iov = { &cmd, offsetof(struct client_cmd, data) + len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 
 	if (len > CLIENT_DATA)
 		fail("command of %zu bytes", len);
@@ -1346,12 +1336,7 @@ void client_send(struct client *c, uint32_t op, const int64_t *a,
 	memcpy(cmd.a, a, sizeof(cmd.a));
 	if (len)
 		memcpy(cmd.data, data, len);
-	if (fd >= 0) {
-		memcpy(CMSG_DATA(&control.hdr), &fd, sizeof(fd));
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-	}
-	if (sendmsg(c->sock, &msg, MSG_NOSIGNAL) < 0)
+	if (send_with_fd(c->sock, &iov, 1, fd) < 0)
 		fail("client %d: %s", c->pid, strerror(errno));
 }
 
@@ -1487,6 +1472,36 @@ void server_gone(struct server *s, struct client *c)
 	client_gone(c);
 	while (s->inbox && s->inbox->h.opcode == FUSE_INTERRUPT)
 		free(server_take(s, FUSE_INTERRUPT));
+}
+
+int set_caps(uint32_t caps, bool on)
+{
+	struct __user_cap_header_struct h = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct d[2];
+
+	if (syscall(SYS_capget, &h, d))
+		return -errno;
+	d[0].effective = on ? d[0].effective | caps : d[0].effective & ~caps;
+	return syscall(SYS_capset, &h, d) ? -errno : 0;
+}
+
+void client_drop_cap(struct client *c, int cap)
+{
+	struct __user_cap_header_struct h = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct caps[2];
+	int64_t at = in(c, &h, sizeof(h));
+	int64_t err = sys(c, SYS_capget, at, ARG(0));
+
+	memcpy(caps, out(c, ARG(0)), sizeof(caps));
+	caps[0].effective &= ~(1U << cap);
+	at = in(c, &h, sizeof(h));
+	err = err ?: sys(c, SYS_capset, at, in(c, caps, sizeof(caps)));
+	if (err)
+		fail("capability %d: %s", cap, strerror(-err));
 }
 
 void client_exit(struct client *c)

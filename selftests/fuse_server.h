@@ -27,6 +27,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <linux/capability.h>
 #include <linux/fuse.h>
 #include <linux/fuse_buffer.h>
 
@@ -314,6 +315,9 @@ void client_start(struct client *c, const char *program);
 /* Another process, which @c forks and which has its memory and its files */
 void client_fork(struct client *c, struct client *child);
 void client_exec(struct client *c);
+/* Capabilities of the first 32: our own, effective or not; one of a client */
+int set_caps(uint32_t caps, bool on);
+void client_drop_cap(struct client *c, int cap);
 void client_exit(struct client *c);
 void client_kill(struct client *c, int sig);
 void client_send(struct client *c, uint32_t op, const int64_t *a,

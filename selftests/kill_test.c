@@ -375,13 +375,9 @@ FIXTURE_VARIANT_ADD(mmap_end, cuse_aborted) {
 
 FIXTURE_SETUP(mmap_end)
 {
-	const char *why;
-
 	self->page = getpagesize();
 	S->type = variant->type;
-	why = fixture_start(S, C, FUSE_FEATURE_BUFFERS, "fuse_client");
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(fixture_start(S, C, FUSE_FEATURE_BUFFERS, "fuse_client"));
 }
 
 FIXTURE_TEARDOWN(mmap_end)

@@ -4,7 +4,6 @@
  * fs.fuse.max_buffer_pages, RLIMIT_MEMLOCK, memory cgroups.
  */
 #define _GNU_SOURCE
-#include <linux/capability.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -158,20 +157,6 @@ FUSE_TEST(buffer_limits, ceiling_for_bindings)
 }
 
 /* RLIMIT_MEMLOCK binds a server that lacks CAP_IPC_LOCK, root or not */
-
-static int drop_cap_ipc_lock(void)
-{
-	struct __user_cap_header_struct h = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct d[2];
-
-	if (syscall(SYS_capget, &h, d))
-		return -errno;
-	d[0].effective &= ~(1U << CAP_IPC_LOCK);
-	return syscall(SYS_capset, &h, d) ? -errno : 0;
-}
-
 FUSE_TEST(buffer_limits, rlimit_memlock)
 {
 	struct rlimit limit = { 16 * P, 16 * P };
@@ -182,7 +167,7 @@ FUSE_TEST(buffer_limits, rlimit_memlock)
 	a = buffer_open(S, BUF(1), 32 * P);
 	ASSERT_LE(0, a);
 	close(a);
-	ASSERT_EQ(0, drop_cap_ipc_lock());
+	ASSERT_EQ(0, set_caps(1U << CAP_IPC_LOCK, false));
 	EXPECT_EQ(-ENOMEM, buffer_open(S, BUF(1), 17 * P));
 	EXPECT_FALSE(buffer_exists(S, BUF(1)));
 	for (i = 0; i < 20; i++) {
@@ -322,10 +307,7 @@ FIXTURE_SETUP(buffer_memcg)
 	why = fixture_start(S, C, FUSE_FEATURE_BUFFERS, "fuse_client");
 	if (!why)
 		why = group_start(self->group, sizeof(self->group));
-	if (why) {
-		test_end();
-		SKIP(return, "%s", why);
-	}
+	SKIP_IF(why);
 }
 
 FIXTURE_TEARDOWN(buffer_memcg)
@@ -440,10 +422,7 @@ FIXTURE_SETUP(window_memcg)
 		why = window_start(&self->s);
 	if (!why)
 		why = group_start(self->group, sizeof(self->group));
-	if (why) {
-		test_end();
-		SKIP(return, "%s", why);
-	}
+	SKIP_IF(why);
 	/* what is not the window's has pages before the server touches it */
 	for (i = 0; i < FILES; i++) {
 		memset(self->s.ctl->file[i].data, 'x', FILE_MAX);

@@ -4,7 +4,6 @@
  */
 #define _GNU_SOURCE
 #include "../../kselftest_harness.h"
-#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/stat.h>
@@ -586,22 +585,6 @@ FUSE_TEST(getattr, overtaken)
 	ASSERT_EQ(0, call_end(C));
 }
 
-/* Without CAP_FSETID */
-static void drop_fsetid(struct client *c)
-{
-	struct __user_cap_header_struct head = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[2];
-	int64_t at = in(c, &head, sizeof(head));
-
-	CHECK(0, sys(c, SYS_capget, at, ARG(0)));
-	memcpy(data, out(c, ARG(0)), sizeof(data));
-	data[0].effective &= ~(1U << CAP_FSETID);
-	at = in(c, &head, sizeof(head));
-	CHECK(0, sys(c, SYS_capset, at, in(c, data, sizeof(data))));
-}
-
 static struct fuse_setattr_in take_setattr(struct server *s, uint64_t ino)
 {
 	struct fuse_attr_out out = { .attr = ATTR };
@@ -665,7 +648,7 @@ FUSE_TEST(killpriv_v2, chown_and_truncate)
 	start_size(C, S);
 	ASSERT_EQ(FATTR_SIZE | FATTR_LOCKOWNER, take_setattr(S, FILE_INO).valid);
 	ASSERT_EQ(0, call_end(C));
-	drop_fsetid(C);
+	client_drop_cap(C, CAP_FSETID);
 	start_size(C, S);
 	ASSERT_EQ(FATTR_SIZE | FATTR_LOCKOWNER | FATTR_KILL_SUIDGID,
 		  take_setattr(S, FILE_INO).valid);

@@ -6,7 +6,6 @@
 #ifndef OP_CALL_H
 #define OP_CALL_H
 
-#include <linux/capability.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -218,21 +217,6 @@ static inline bool op_stuck(struct client *c)
 }
 
 #define stuck(c)	HERE(eventually(op_stuck(c)))
-
-static inline void op_drop_cap(struct client *c, int cap)
-{
-	struct __user_cap_header_struct h = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct caps[2] = { };
-	int64_t at = in(c, &h, sizeof(h));
-
-	NEED(!sys(c, SYS_capget, at, ARG(0)));
-	memcpy(caps, out(c, ARG(0)), sizeof(caps));
-	caps[0].effective &= ~(1U << cap);
-	at = in(c, &h, sizeof(h));
-	NEED(!sys(c, SYS_capset, at, in(c, caps, sizeof(caps))));
-}
 
 /* The size that the kernel believes in, without asking the server */
 static inline uint64_t cached_size(struct client *c, int fd)

@@ -359,15 +359,12 @@ FUSE_TEST(unrestricted, compat)
 	uint32_t flags = FUSE_IOCTL_UNRESTRICTED | FUSE_IOCTL_COMPAT |
 			 FUSE_IOCTL_32BIT;
 	struct ioctl_answer a = { };
-	const char *why;
 	struct request *r;
 	struct client c;
 	size_t i;
 	int fd;
 
-	why = client_try(&c, "fuse_client32");
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(client_try(&c, "fuse_client32"));
 	fd = client_open(&c, S, O_RDWR);
 	for (i = 0; i < 2; i++) {
 		call_start(&c, CLIENT_IOCTL, fd, 0x1234);

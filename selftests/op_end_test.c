@@ -168,10 +168,7 @@ FUSE_TEST(timeouts, all)
 		why = server_start(&s[i]);
 		s[i].deaf = deaf;
 	}
-	if (why) {
-		test_end();
-		SKIP(return, "%s", why);
-	}
+	SKIP_IF(why);
 	for (i = 0; i < 4; i++) {
 		client_start(&c[i], FUSE_CLIENT);
 		s[i].checked = false;

@@ -179,13 +179,11 @@ static const struct {
 
 FUSE_TEST(server, faults)
 {
-	const char *why = faults_try(C);
 	char dir[64];
 	size_t i;
 	int err;
 
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(faults_try(C));
 	snprintf(dir, sizeof(dir), "%s/other", test_dir());
 	ASSERT_EQ(0, mkdir(dir, 0700));
 	ASSERT_LE(0, client_open(C, S, O_RDWR));

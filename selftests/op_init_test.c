@@ -142,12 +142,8 @@ FIXTURE_VARIANT(init_refused)
 
 FIXTURE_SETUP(init_refused)
 {
-	const char *why;
-
 	self->s = (struct server){ .manual_init = true };
-	why = fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT);
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT));
 }
 
 FIXTURE_TEARDOWN(init_refused)

@@ -150,14 +150,11 @@ FUSE_TEST(ioctl, memory)
 FUSE_TEST(ioctl, compat)
 {
 	struct data question = { "question" };
-	const char *why;
 	struct client c;
 	struct request *r;
 	int fd;
 
-	why = client_try(&c, "fuse_client32");
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(client_try(&c, "fuse_client32"));
 	fd = client_open(&c, S, O_RDWR);
 	client_send(&c, CLIENT_IOCTL, (int64_t[7]){ fd, CMD_WR }, &question,
 		    sizeof(question), -1);

@@ -283,7 +283,7 @@ FUSE_TEST(atomic, truncate)
 	for (i = 0; i < 2; i++) {
 		/* without the capability, S_ISUID must go */
 		if (i)
-			HERE(op_drop_cap(C, CAP_FSETID));
+			HERE(client_drop_cap(C, CAP_FSETID));
 		r = op_begin(S, C, -1, &open_op);
 		in = BODY(r, struct fuse_open_in);
 		ASSERT_EQ(O_TRUNC, in->flags & O_TRUNC);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* FUSE_PASSTHROUGH: files whose data is that of another file */
-#include <linux/capability.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include "../../kselftest_harness.h"
 #include "fuse_fixture.h"
 #include "op_call.h"
@@ -41,8 +42,8 @@ static int new_file(const char *name, char c)
 	return fd;
 }
 
-static int open_backed(struct server *s, struct client *c, int how,
-		       uint32_t flags, int id)
+static int open_path(struct server *s, struct client *c, const char *path,
+		     int how, uint32_t flags, int id)
 {
 	static uint64_t fh = 0x77;
 	struct fuse_open_out out = {
@@ -51,14 +52,41 @@ static int open_backed(struct server *s, struct client *c, int how,
 		.backing_id = id,
 	};
 
-	sys_start(c, SYS_openat, AT_FDCWD, str(c, s->path), how);
+	sys_start(c, SYS_openat, AT_FDCWD, str(c, path), how);
 	NEED(!reply(s, take(s, FUSE_OPEN), &out, sizeof(out)));
 	return call_end(c);
 }
 
+static int open_backed(struct server *s, struct client *c, int how,
+		       uint32_t flags, int id)
+{
+	return open_path(s, c, s->path, how, flags, id);
+}
+
+static void open_pipe(struct client *c, int *from, int *to)
+{
+	int *ends;
+
+	NEED(!sys(c, SYS_pipe2, ARG(0), 0));
+	ends = out(c, ARG(0));
+	*from = ends[0];
+	*to = ends[1];
+}
+
+/*
+ * It holds the backing file system against a freeze, then locks the pipe; with
+ * splice to other files of FUSE, and write to these, that is a circle, as is
+ * any splice to a file of the backing file system. So it is with overlayfs.
+ */
+static const char *splice_in_skips(void)
+{
+	return access("/proc/lockdep_stats", F_OK) ? NULL :
+		"lockdep tells of sb_writers and the pipe";
+}
+
 FUSE_TEST(passthrough, content)
 {
-	int file, id, fd, i, *ends, from, to;
+	int file, id, fd, i, from, to;
 	char data[PAGE];
 	int64_t addr;
 
@@ -87,10 +115,7 @@ FUSE_TEST(passthrough, content)
 	ASSERT_EQ(0, memcmp("\0\0\0\0\0new", data, 8));
 
 	/* splice(2) out of it */
-	ASSERT_EQ(0, sys(C, SYS_pipe2, ARG(0), 0));
-	ends = out(C, ARG(0));
-	from = ends[0];
-	to = ends[1];
+	HERE(open_pipe(C, &from, &to));
 	ASSERT_EQ(0, sys(C, SYS_lseek, fd, 0, SEEK_SET));
 	ASSERT_EQ(3, sys(C, SYS_splice, fd, 0, to, 0, 3, 0));
 	ASSERT_EQ(3, sys(C, SYS_lseek, fd, 0, SEEK_CUR));
@@ -124,28 +149,18 @@ FUSE_TEST(passthrough, splice_in)
 	loff_t offset = SIZE + 5;
 	struct request *r;
 	char data[16];
-	int *ends;
 
 	file = new_file("backing", 'b');
 	id = backing_open(S, file);
 	if (id == -EPERM)
 		SKIP(return, "kernel without FUSE_PASSTHROUGH");
 	needs_mended(S, "splice to passthrough locks the inode before the pipe");
-	/*
-	 * Holds the backing file system against a freeze, then locks the pipe;
-	 * with splice to other files of FUSE, and write to these, that is a
-	 * circle, as is any splice to a file of the backing file system.
-	 */
-	if (!access("/proc/lockdep_stats", F_OK))
-		SKIP(return, "lockdep tells of sb_writers and the pipe");
+	SKIP_IF(splice_in_skips());
 	fd = open_backed(S, C, O_RDWR, FOPEN_PASSTHROUGH, id);
 	ASSERT_LE(0, fd);
 	direct = open_backed(S, C, O_RDWR, FOPEN_PASSTHROUGH | FOPEN_DIRECT_IO, id);
 	ASSERT_LE(0, direct);
-	ASSERT_EQ(0, sys(C, SYS_pipe2, ARG(0), 0));
-	ends = out(C, ARG(0));
-	from = ends[0];
-	to = ends[1];
+	HERE(open_pipe(C, &from, &to));
 
 	S->manual = 1ULL << FUSE_WRITE;
 	ASSERT_EQ(3, sys(C, SYS_write, to, str(C, "one"), 3));
@@ -183,6 +198,92 @@ FUSE_TEST(passthrough, splice_in)
 		ASSERT_EQ(3, sys(C, SYS_splice, from, 0, fd, 0, 3, 0));
 	}
 	close(file);
+}
+
+/* The set-user-ID bit goes, by way of the server, before the data comes */
+FUSE_TEST(passthrough, splice_in_privileges)
+{
+	struct fuse_attr_out suid = { .attr_valid = 3600 };
+	int file, id, fd, from, to, refused;
+	const struct fuse_setattr_in *set;
+	struct request *r;
+	char data[3];
+
+	file = new_file("backing", 'b');
+	id = backing_open(S, file);
+	if (id == -EPERM)
+		SKIP(return, "kernel without FUSE_PASSTHROUGH");
+	needs_mended(S, "splice to passthrough locks the inode before the pipe");
+	SKIP_IF(splice_in_skips());
+	op_attr(&suid.attr, 5, S_IFREG | S_ISUID | 0777, SIZE);
+	fd = op_open_mode(S, C, "suid", 5, suid.attr.mode, SIZE, O_PATH);
+	ASSERT_LE(0, fd);
+	fd = open_path(S, C, server_path(S, "suid"), O_RDWR, FOPEN_PASSTHROUGH, id);
+	ASSERT_LE(0, fd);
+	HERE(open_pipe(C, &from, &to));
+	ASSERT_EQ(3, sys(C, SYS_write, to, str(C, "new"), 3));
+	HERE(client_drop_cap(C, CAP_FSETID));
+
+	S->manual = 1ULL << FUSE_GETATTR;
+	for (refused = 1; refused >= 0; refused--) {
+		sys_start(C, SYS_splice, from, 0, fd, 0, 3, 0);
+		ASSERT_EQ(0, reply(S, take(S, FUSE_GETATTR), &suid, sizeof(suid)));
+		r = take(S, FUSE_SETATTR);
+		set = BODY(r, struct fuse_setattr_in);
+		ASSERT_EQ(FATTR_MODE, set->valid & FATTR_MODE);
+		ASSERT_EQ(S_IFREG | 0777, set->mode);
+		if (refused) {
+			ASSERT_EQ(0, reply_error(S, r, -EACCES));
+			ASSERT_EQ(-EACCES, call_end(C));
+		}
+		ASSERT_EQ(3, pread(file, data, 3, 0));
+		ASSERT_EQ(0, memcmp("bbb", data, 3));
+	}
+	suid.attr.mode &= ~S_ISUID;
+	ASSERT_EQ(0, reply(S, r, &suid, sizeof(suid)));
+	ASSERT_EQ(3, call_end(C));
+	ASSERT_EQ(3, pread(file, data, 3, 0));
+	ASSERT_EQ(0, memcmp("new", data, 3));
+	close(file);
+}
+
+/* Overlayfs writes by the same function */
+TEST(overlay_splice_in_privileges)
+{
+	char top[64], options[256], path[80], data[3];
+	struct client c;
+	struct stat st;
+	int from, to, fd;
+
+	SKIP_IF(test_begin());
+	SKIP_IF(splice_in_skips());
+	snprintf(top, sizeof(top), "%s/overlay", test_dir());
+	snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s/upper,workdir=%s/work",
+		 top, test_dir(), test_dir());
+	NEED(!mkdir(top, 0700));
+	snprintf(path, sizeof(path), "%s/upper", test_dir());
+	NEED(!mkdir(path, 0700));
+	snprintf(path, sizeof(path), "%s/work", test_dir());
+	NEED(!mkdir(path, 0700));
+	if (mount("overlay", top, "overlay", 0, options))
+		SKIP_IF("kernel without overlayfs");
+	snprintf(path, sizeof(path), "%s/file", top);
+	SKIP_IF(client_try(&c, FUSE_CLIENT));
+	fd = sys(&c, SYS_openat, AT_FDCWD, str(&c, path), O_CREAT | O_RDWR, 0);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, chmod(path, S_ISUID | 0777));
+	HERE(open_pipe(&c, &from, &to));
+	ASSERT_EQ(3, sys(&c, SYS_write, to, str(&c, "new"), 3));
+	HERE(client_drop_cap(&c, CAP_FSETID));
+	ASSERT_EQ(3, sys(&c, SYS_splice, from, 0, fd, 0, 3, 0));
+	ASSERT_EQ(0, stat(path, &st));
+	ASSERT_EQ(S_IFREG | 0777, st.st_mode);
+	fd = open(path, O_RDONLY);
+	ASSERT_EQ(3, read(fd, data, 3));
+	ASSERT_EQ(0, memcmp("new", data, 3));
+	close(fd);
+	client_exit(&c);
+	test_end();
 }
 
 /* What is no data, the server is asked */
@@ -302,22 +403,6 @@ FUSE_TEST(passthrough, refused)
 	close(second);
 }
 
-/* Whether the kernel lets who may not do it */
-static void set_admin(bool on)
-{
-	struct __user_cap_header_struct h = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct caps[2];
-
-	NEED(!syscall(SYS_capget, &h, caps));
-	if (on)
-		caps[0].effective |= 1U << CAP_SYS_ADMIN;
-	else
-		caps[0].effective &= ~(1U << CAP_SYS_ADMIN);
-	NEED(!syscall(SYS_capset, &h, caps));
-}
-
 FUSE_TEST(passthrough, ioctls)
 {
 	struct fuse_backing_map map = { };
@@ -359,10 +444,10 @@ FUSE_TEST(passthrough, ioctls)
 	ASSERT_EQ(-EINVAL, backing_close(S, -1));
 	ASSERT_EQ(-ENOENT, backing_close(S, id + 1));
 	ASSERT_EQ(-EFAULT, counted_ioctl(S->fd, FUSE_DEV_IOC_BACKING_CLOSE, NULL));
-	set_admin(false);
+	ASSERT_EQ(0, set_caps(1U << CAP_SYS_ADMIN, false));
 	ASSERT_EQ(-EPERM, backing_open(S, file));
 	ASSERT_EQ(-EPERM, backing_close(S, id));
-	set_admin(true);
+	ASSERT_EQ(0, set_caps(1U << CAP_SYS_ADMIN, true));
 	ASSERT_EQ(0, backing_close(S, id));
 	ASSERT_EQ(-ENOENT, backing_close(S, id));
 	/* one that nobody closes, goes with the connection */

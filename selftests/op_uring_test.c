@@ -105,10 +105,7 @@ FIXTURE_SETUP(refused)
 	why = fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT);
 	if (!why)
 		why = ring_open(S);
-	if (why) {
-		test_end();
-		SKIP(return, "%s", why);
-	}
+	SKIP_IF(why);
 	self->memory = mmap(NULL, 2 * PAYLOAD, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }

@@ -374,7 +374,7 @@ FUSE_TEST(killpriv, v2)
 
 	for (dropped = 0; dropped < 2; dropped++) {
 		if (dropped)
-			HERE(op_drop_cap(C, CAP_FSETID));
+			HERE(client_drop_cap(C, CAP_FSETID));
 		for (direct = 0; direct < 2; direct++) {
 			S->open_flags = direct ? FOPEN_DIRECT_IO : 0;
 			fd = client_open(C, S, O_RDWR);
@@ -397,7 +397,7 @@ FUSE_TEST(write, killpriv)
 	int fd;
 
 	fd = op_open_mode(S, C, "suid", 5, S_IFREG | S_ISUID | 0777, SIZE, O_RDWR);
-	HERE(op_drop_cap(C, CAP_FSETID));
+	HERE(client_drop_cap(C, CAP_FSETID));
 	S->manual = 1ULL << FUSE_GETATTR;
 	start_write(S, C, fd);
 	r = take(S, FUSE_GETATTR);

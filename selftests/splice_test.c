@@ -427,11 +427,7 @@ FIXTURE_SETUP(splice_from)
 	why = spliced_start(_metadata, T, variant->type, variant->target, 0);
 	if (!why)
 		why = origin_open(T, O, variant->source);
-	if (why) {
-		server_die(&self->t.s);
-		test_end();
-		SKIP(return, "%s", why);
-	}
+	SKIP_IF(why);
 }
 
 FIXTURE_TEARDOWN(splice_from)
@@ -548,11 +544,7 @@ FIXTURE_SETUP(splice)
 	why = spliced_start(_metadata, T, variant->type, variant->target, 0);
 	if (!why)
 		why = origin_open(T, O, FROM_BLOCK);
-	if (why) {
-		server_die(&self->t.s);
-		test_end();
-		SKIP(return, "%s", why);
-	}
+	SKIP_IF(why);
 }
 
 FIXTURE_TEARDOWN(splice)
@@ -1028,13 +1020,7 @@ FIXTURE(splice_read)
 
 FIXTURE_SETUP(splice_read)
 {
-	const char *why = spliced_start(_metadata, T, SERVER_FUSE, TO_FILE, 0);
-
-	if (why) {
-		server_die(S);
-		test_end();
-		SKIP(return, "%s", why);
-	}
+	SKIP_IF(spliced_start(_metadata, T, SERVER_FUSE, TO_FILE, 0));
 	/* No FUSE_READ before the client's stores */
 	put_header(T, 0, PAGES * P);
 	if (write(T->p[1], T->data, PAGES * P) != (ssize_t)(PAGES * P) ||

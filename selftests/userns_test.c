@@ -58,8 +58,7 @@ FIXTURE_SETUP(userns)
 	S->device = "/tmp/fuse";
 	if (!why)
 		why = server_start(S);
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(why);
 	if (server_enable(S, FUSE_FEATURE_BUFFERS) == -ENOTTY)
 		SKIP(return, "kernel without FUSE_DEV_IOC_ENABLE");
 	client_start(C, "fuse_client");

@@ -103,8 +103,6 @@ FIXTURE(device)
 
 FIXTURE_SETUP(device)
 {
-	const char *why;
-
 	self->s = (struct server){
 		.transport = &virtiofs_transport,
 		.tag = VIRTIOFS_PLAIN,
@@ -113,9 +111,7 @@ FIXTURE_SETUP(device)
 		.max_readahead = AHEAD,
 		.init_flags = FUSE_ASYNC_READ | FUSE_SUBMOUNTS,
 	};
-	why = fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT);
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT));
 }
 
 FIXTURE_TEARDOWN(device)
@@ -366,10 +362,7 @@ FIXTURE_SETUP(orphan)
 		_exit(0);
 	}
 	ASSERT_EQ(sizeof(why), read(self->pipe[0], why, sizeof(why)));
-	if (*why != '/') {
-		test_end();
-		SKIP(return, "%s", why);
-	}
+	SKIP_IF(*why == '/' ? NULL : why);
 	strcpy(S->mnt, why);
 	ASSERT_EQ(NULL, client_try(C, FUSE_CLIENT));
 }
@@ -422,7 +415,6 @@ static void sysfs(char *text, size_t size, int device, const char *name)
 
 FIXTURE_SETUP(driver)
 {
-	const char *why;
 	char tag[64];
 
 	self->s = (struct server){
@@ -430,9 +422,7 @@ FIXTURE_SETUP(driver)
 		.tag = VIRTIOFS_PLAIN,
 		.serve = serve,
 	};
-	why = fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT);
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT));
 	memcpy(self->config.tag, VIRTIOFS_PLAIN, sizeof(VIRTIOFS_PLAIN));
 	self->config.num_request_queues = 2;
 	for (self->number = 0; self->number < 32; self->number++) {

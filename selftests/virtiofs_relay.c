@@ -33,6 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fuse_fd.h"
 #include "virtiofs_port.h"
 
 #define QUEUES		3	/* that of FUSE_FORGET, and two for requests */
@@ -330,56 +331,25 @@ static void take(struct queue *q)
 
 /* vhost-user */
 
-static void send_fd(int sock, const struct message *m, int fd)
+static void send_message(int sock, const struct message *m, int fd)
 {
-	union {
-		struct cmsghdr hdr;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {
-		.hdr = {
-			.cmsg_len = CMSG_LEN(sizeof(int)),
-			.cmsg_level = SOL_SOCKET,
-			.cmsg_type = SCM_RIGHTS,
-		},
-	};
 	/* there is no padding between them */
 	struct iovec iov[2] = {
 		{ (void *)&m->h, sizeof(m->h) },
 		{ (void *)&m->u64, m->h.size },
 	};
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
 
-	if (fd >= 0) {
-		memcpy(CMSG_DATA(&control.hdr), &fd, sizeof(fd));
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-	}
-	if (sendmsg(sock, &msg, MSG_NOSIGNAL) < 0)
+	if (send_with_fd(sock, iov, 2, fd) < 0)
 		exit(0);
 }
 
 static void receive(int sock, void *data, size_t len, int *fd)
 {
-	union {
-		struct cmsghdr hdr;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = { data, len };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c;
-
 	/* QEMU has ended */
-	if (len && recvmsg(sock, &msg, MSG_WAITALL | MSG_CMSG_CLOEXEC) !=
+	if (len && receive_with_fd(sock, data, len,
+				   MSG_WAITALL | MSG_CMSG_CLOEXEC, fd) !=
 		   (ssize_t)len)
 		exit(0);
-	c = len && fd ? CMSG_FIRSTHDR(&msg) : NULL;
-	if (c && c->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
 }
 
 static void receive_message(int sock, struct message *m, int *fd)
@@ -387,7 +357,7 @@ static void receive_message(int sock, struct message *m, int *fd)
 	receive(sock, &m->h, sizeof(m->h), fd);
 	if (m->h.size > PAYLOAD)
 		errx(1, "message of %u bytes", m->h.size);
-	receive(sock, &m->u64, m->h.size, NULL);
+	receive(sock, &m->u64, m->h.size, fd);
 }
 
 static void add_region(struct region r, int fd)
@@ -531,7 +501,7 @@ static void serve_front(void)
 		return;
 	m.h.size = size;
 	m.h.flags = VERSION | IS_REPLY;
-	send_fd(front, &m, -1);
+	send_message(front, &m, -1);
 }
 
 /* Ask QEMU, which may first ask in its turn */
@@ -554,7 +524,7 @@ static int ask(uint32_t request, uint64_t offset, uint64_t fd_offset,
 
 	if (back < 0)
 		return -ENOTCONN;
-	send_fd(back, &m, request == BACKEND_SHMEM_MAP ? memory : -1);
+	send_message(back, &m, request == BACKEND_SHMEM_MAP ? memory : -1);
 	for (;;) {
 		if (poll(pfd, 2, -1) < 0)
 			err(1, "poll");

@@ -387,8 +387,6 @@ FIXTURE(dax)
 
 FIXTURE_SETUP(dax)
 {
-	const char *why;
-
 	self->s = (struct server){
 		.transport = &virtiofs_transport,
 		.options = "dax",
@@ -398,9 +396,7 @@ FIXTURE_SETUP(dax)
 			      FUSE_ATOMIC_O_TRUNC | FUSE_SUBMOUNTS,
 	};
 	attr_valid = 3600;
-	why = fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT);
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT));
 	fill_files(S);
 }
 
@@ -999,8 +995,6 @@ FIXTURE_VARIANT_ADD(mode, plain) {
 
 FIXTURE_SETUP(mode)
 {
-	const char *why;
-
 	self->s = (struct server){
 		.transport = &virtiofs_transport,
 		.tag = variant->tag,
@@ -1009,9 +1003,7 @@ FIXTURE_SETUP(mode)
 		.init_flags = FUSE_HAS_INODE_DAX | FUSE_MAP_ALIGNMENT,
 	};
 	attr_valid = 3600;
-	why = fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT);
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT));
 	fill_files(S);
 }
 
@@ -1110,8 +1102,6 @@ FIXTURE_VARIANT_ADD(init, plain) {
 
 FIXTURE_SETUP(init)
 {
-	const char *why;
-
 	self->s = (struct server){
 		.transport = &virtiofs_transport,
 		.tag = variant->tag,
@@ -1120,9 +1110,7 @@ FIXTURE_SETUP(init)
 		.manual_init = true,
 	};
 	attr_valid = 3600;
-	why = fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT);
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(fixture_start(S, C, NEEDS_NOTHING, FUSE_CLIENT));
 	fill_files(S);
 }
 

@@ -20,12 +20,11 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <linux/capability.h>
 #include <linux/io_uring.h>
 
 #include "../../kselftest_harness.h"
 #include "fsx.h"
-#include "fuse_server.h"
+#include "fuse_fixture.h"
 #include "window_server.h"
 
 #define TIMEOUT_S	180
@@ -79,13 +78,10 @@ static const char *setup(struct window_server *s)
 
 FIXTURE_SETUP(window)
 {
-	const char *why;
 	int i;
 
 	S->transport = variant->transport;
-	why = setup(S);
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(setup(S));
 	self->buf = malloc(FILE_MAX);
 	self->want = malloc(FILE_MAX);
 	for (i = 0; i < FILES; i++)
@@ -241,10 +237,8 @@ static const char *mounted(struct window_server *s)
 TEST(attach_errors)
 {
 	struct window_server s = {};
-	const char *why = mounted(&s);
 
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(mounted(&s));
 	EXPECT_EQ(-EOPNOTSUPP, window_attach(&s, RANGE, RANGE, 0));
 	ASSERT_EQ(0, window_enable(&s));
 	EXPECT_EQ(-EINVAL, window_attach(&s, 0, RANGE, 0));
@@ -285,26 +279,12 @@ TEST(attach_errors)
 	test_end();
 }
 
-/* Do without some capabilities of the first 32 */
-static int drop_caps(uint32_t caps)
-{
-	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct d[2];
-
-	if (syscall(SYS_capget, &h, d))
-		return -1;
-	d[0].effective &= ~caps;
-	return syscall(SYS_capset, &h, d);
-}
-
 TEST(attach_unprivileged)
 {
 	struct window_server s = {};
-	const char *why = mounted(&s);
 
-	if (why)
-		SKIP(return, "%s", why);
-	EXPECT_TRUE(ended(SPAWN(drop_caps(~0U) || window_enable(&s) ||
+	SKIP_IF(mounted(&s));
+	EXPECT_TRUE(ended(SPAWN(set_caps(~0U, false) || window_enable(&s) ||
 				window_attach(&s, RANGE, RANGE, 0) < 0), 0));
 	EXPECT_EQ(-EEXIST, window_attach(&s, RANGE, RANGE, 0));
 	window_stop(&s);
@@ -315,13 +295,11 @@ TEST(attach_memlock)
 {
 	struct rlimit limit = { 3 * RANGE, 3 * RANGE };
 	struct window_server s = {};
-	const char *why = mounted(&s);
 
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(mounted(&s));
 	ASSERT_EQ(0, window_enable(&s));
 	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
-	ASSERT_EQ(0, drop_caps(1U << CAP_IPC_LOCK));
+	ASSERT_EQ(0, set_caps(1U << CAP_IPC_LOCK, false));
 	EXPECT_EQ(-ENOMEM, window_attach(&s, 4 * RANGE, RANGE, 0));
 	/* what failed is not charged */
 	s.fd = window_attach(&s, 3 * RANGE, RANGE, 0);
@@ -446,11 +424,9 @@ WINDOW_TEST(attributes)
 TEST(open_without_window)
 {
 	struct window_server s = {};
-	const char *why = mounted(&s);
 	int fd;
 
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(mounted(&s));
 	put_file(&s, 0, RANGE);
 	ASSERT_EQ(0, window_enable(&s));
 	EXPECT_EQ(NULL, window_serve(&s));
@@ -470,12 +446,10 @@ TEST(whole_mount)
 		.flags = FUSE_WINDOW_ALL,
 		.open_flags = FOPEN_KEEP_CACHE,
 	};
-	const char *why = setup(&s);
 	char c;
 	int fd;
 
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(setup(&s));
 	put_file(&s, 0, RANGE);
 	put_file(&s, 1, RANGE);
 	fd = open_file(&s, 0, O_RDONLY);
@@ -1365,12 +1339,10 @@ WINDOW_TEST(kill_for_room)
 TEST(buffer_in_window)
 {
 	struct window_server s = { .size = RANGE };
-	const char *why = setup(&s);
 	unsigned char *p, *q;
 	int fd[2], i, out;
 
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(setup(&s));
 	for (i = 0; i < 2; i++) {
 		put_file(&s, i, 4 * RANGE);
 		fd[i] = open_file(&s, i, O_RDWR);
@@ -1408,18 +1380,16 @@ TEST(buffer_in_window)
 TEST(killpriv)
 {
 	struct window_server s = { .init_flags = FUSE_HANDLE_KILLPRIV_V2 };
-	const char *why = setup(&s);
 	struct log_entry *e;
 	int fd[2], i;
 	char c;
 
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(setup(&s));
 	for (i = 0; i < 2; i++) {
 		put_file(&s, i, RANGE);
 		s.ctl->file[i].mode = i ? 0777 : 04777;
 		fd[i] = open_file(&s, i, O_RDWR);
-		EXPECT_TRUE(ended(SPAWN(drop_caps(1U << CAP_FSETID) ||
+		EXPECT_TRUE(ended(SPAWN(set_caps(1U << CAP_FSETID, false) ||
 					pwrite(fd[i], "x", 1, 5) != 1), 0));
 		ASSERT_EQ(1, pread(fd[i], &c, 1, 5));
 		EXPECT_EQ('x', c);
@@ -1644,18 +1614,14 @@ static int ask_forever(struct window_server *s)
 /* T6: a query of the server's against umount(2) */
 TEST(query_against_umount)
 {
-	const char *why = test_begin();
 	int round, pid, fd;
 
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(test_begin());
 	for (round = 0; round < 10; round++) {
 		struct window_server s = {};
 		unsigned char *p;
 
-		why = window_start(&s);
-		if (why)
-			SKIP(return, "%s", why);
+		SKIP_IF(window_start(&s));
 		put_file(&s, 0, 4 * RANGE);
 		fd = open_file(&s, 0, O_RDWR);
 		p = map_file(fd, 4 * RANGE, MAP_SHARED);
@@ -2026,12 +1992,8 @@ FIXTURE_VARIANT_ADD(window_random, a_tenth) { .window = 2, .file = 20 };
 
 FIXTURE_SETUP(window_random)
 {
-	const char *why;
-
 	self->s.size = variant->window * RANGE;
-	why = setup(&self->s);
-	if (why)
-		SKIP(return, "%s", why);
+	SKIP_IF(setup(&self->s));
 }
 
 FIXTURE_TEARDOWN(window_random)
