@@ -27,7 +27,7 @@ endif
 
 TEST_GEN_PROGS += $(BUFFER_TESTS)
 
-LOCAL_HDRS += fuse_server.h fuse_client.h fuse_layout.h fuse_counts.h fuse_fixture.h fuse_ops.h op_call.h fuse_faults.h
+LOCAL_HDRS += fuse_server.h fuse_client.h fuse_fd.h fuse_layout.h fuse_counts.h fuse_fixture.h fuse_ops.h op_call.h fuse_faults.h
 LOCAL_HDRS += window_server.h fsx.h fuse_virtio.h virtiofs_port.h uring.h
 
 include ../../lib.mk

@@ -1393,9 +1393,10 @@ const char *client_try(struct client *c, const char *program)
 	char *argv[] = { (char *)program, index, NULL };
 
 	snprintf(index, sizeof(index), "%d", number);
-	c->pid = fork();
+	/* a copy of our page tables is a third of the time */
+	c->pid = vfork();
 	if (c->pid < 0)
-		fail("fork: %s", strerror(errno));
+		fail("vfork: %s", strerror(errno));
 	if (!c->pid) {
 		for (i = 0; i < CLIENT_MAX; i++)
 			dup2(socks[i][1], CLIENT_FD + i);

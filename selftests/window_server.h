@@ -33,6 +33,7 @@
 
 struct disk_file {
 	uint64_t size;
+	bool put;		/* @data was written to */
 	uint32_t open_flags;
 	uint32_t attr_flags;
 	uint32_t mode;		/* beside S_IFREG */
