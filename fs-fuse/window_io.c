@@ -351,7 +351,7 @@ static size_t fuse_range_copy(struct fuse_range *range, loff_t pos, size_t len,
 	size_t offset = offset_in_page(pos), done = 0;
 	size_t left, run, copied;
 
-	len = min(len, size - (pos & (size - 1)));
+	len = min_t(size_t, len, size - (pos & (size - 1)));
 	pagefault_disable();
 	while (done < len && (page = READ_ONCE(*at))) {
 		void *addr = kmap_local_page(page) + offset;
