@@ -8,7 +8,7 @@ dev=video7
 
 start()
 {
-	cuse_camera --name "$dev" "$@"
+	cuse_camera --name "$dev" --fps 200 "$@"
 }
 
 # It has to end when told to, and take its device along
