@@ -207,6 +207,24 @@ const char *test_dir(void)
 	return base;
 }
 
+int mount_overlay(const char *path)
+{
+	static const char * const names[] = { "lower", "upper", "work" };
+	char options[256], dir[64];
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(dir, sizeof(dir), "%s/%s", base, names[i]);
+		if (mkdir(dir, 0700))
+			fail("%s: %s", dir, strerror(errno));
+	}
+	snprintf(options, sizeof(options), "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work",
+		 base, base, base);
+	if (mkdir(path, 0700))
+		fail("%s: %s", path, strerror(errno));
+	return mount("overlay", path, "overlay", 0, options);
+}
+
 void test_end(void)
 {
 	restore_sysctls();

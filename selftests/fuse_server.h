@@ -218,6 +218,9 @@ const char *test_begin(void);
 const char *test_dir(void);
 void test_end(void);
 
+/* An overlay file system in the new directory @path; -1 if there is none */
+int mount_overlay(const char *path);
+
 const char *server_start(struct server *s);
 /* Nothing was received that the test did not take; before the clients end */
 void server_check(struct server *s);

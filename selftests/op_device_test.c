@@ -104,7 +104,6 @@ FUSE_TEST(device, backing)
 		.fd = open(test_dir(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600),
 	}, bad;
 	uint32_t none = 0, id;
-	char dirs[300];
 	int pipes[2], fd;
 
 	ASSERT_EQ(0, pipe(pipes));
@@ -124,16 +123,8 @@ FUSE_TEST(device, backing)
 	EXPECT_EQ(-EINVAL, counted_ioctl(S->fd, FUSE_DEV_IOC_BACKING_OPEN, &bad));
 
 	/* itself on another file system */
-	snprintf(dirs, sizeof(dirs), "%s/upper", test_dir());
-	mkdir(dirs, 0700);
-	snprintf(dirs, sizeof(dirs), "%s/work", test_dir());
-	mkdir(dirs, 0700);
-	snprintf(dirs, sizeof(dirs), "%s/lower", test_dir());
-	mkdir(dirs, 0700);
-	snprintf(dirs, sizeof(dirs), "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work",
-		 test_dir(), test_dir(), test_dir());
-	if (!mount("overlay", server_path(S, "../lower"), "overlay", 0, dirs)) {
-		bad.fd = open(server_path(S, "../lower/file"), O_CREAT | O_RDWR, 0600);
+	if (!mount_overlay(server_path(S, "../overlay"))) {
+		bad.fd = open(server_path(S, "../overlay/file"), O_CREAT | O_RDWR, 0600);
 		ASSERT_LE(0, bad.fd);
 		EXPECT_EQ(-ELOOP, counted_ioctl(S->fd, FUSE_DEV_IOC_BACKING_OPEN,
 						&bad));

@@ -42,6 +42,17 @@ static int new_file(const char *name, char c)
 	return fd;
 }
 
+/* A file of bytes 'b', and its number; or why there is none */
+static const char *backing_start(struct server *s, int *file, int *id)
+{
+	*file = new_file("backing", 'b');
+	*id = backing_open(s, *file);
+	if (*id == -EPERM)
+		return "kernel without FUSE_PASSTHROUGH";
+	NEED(*id > 0);
+	return NULL;
+}
+
 static int open_path(struct server *s, struct client *c, const char *path,
 		     int how, uint32_t flags, int id)
 {
@@ -90,11 +101,7 @@ FUSE_TEST(passthrough, content)
 	char data[PAGE];
 	int64_t addr;
 
-	file = new_file("backing", 'b');
-	id = backing_open(S, file);
-	if (id == -EPERM)
-		SKIP(return, "kernel without FUSE_PASSTHROUGH");
-	ASSERT_LT(0, id);
+	SKIP_IF(backing_start(S, &file, &id));
 	/* whoever opens it: once for both names of a file */
 	fd = open_backed(S, C, O_RDWR, FOPEN_PASSTHROUGH, id);
 	ASSERT_LE(0, fd);
@@ -150,10 +157,7 @@ FUSE_TEST(passthrough, splice_in)
 	struct request *r;
 	char data[16];
 
-	file = new_file("backing", 'b');
-	id = backing_open(S, file);
-	if (id == -EPERM)
-		SKIP(return, "kernel without FUSE_PASSTHROUGH");
+	SKIP_IF(backing_start(S, &file, &id));
 	needs_mended(S, "splice to passthrough locks the inode before the pipe");
 	SKIP_IF(splice_in_skips());
 	fd = open_backed(S, C, O_RDWR, FOPEN_PASSTHROUGH, id);
@@ -209,10 +213,7 @@ FUSE_TEST(passthrough, splice_in_privileges)
 	struct request *r;
 	char data[3];
 
-	file = new_file("backing", 'b');
-	id = backing_open(S, file);
-	if (id == -EPERM)
-		SKIP(return, "kernel without FUSE_PASSTHROUGH");
+	SKIP_IF(backing_start(S, &file, &id));
 	needs_mended(S, "splice to passthrough locks the inode before the pipe");
 	SKIP_IF(splice_in_skips());
 	op_attr(&suid.attr, 5, S_IFREG | S_ISUID | 0777, SIZE);
@@ -250,24 +251,17 @@ FUSE_TEST(passthrough, splice_in_privileges)
 /* Overlayfs writes by the same function */
 TEST(overlay_splice_in_privileges)
 {
-	char top[64], options[256], path[80], data[3];
+	char path[80], data[3];
 	struct client c;
 	struct stat st;
 	int from, to, fd;
 
 	SKIP_IF(test_begin());
 	SKIP_IF(splice_in_skips());
-	snprintf(top, sizeof(top), "%s/overlay", test_dir());
-	snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s/upper,workdir=%s/work",
-		 top, test_dir(), test_dir());
-	NEED(!mkdir(top, 0700));
-	snprintf(path, sizeof(path), "%s/upper", test_dir());
-	NEED(!mkdir(path, 0700));
-	snprintf(path, sizeof(path), "%s/work", test_dir());
-	NEED(!mkdir(path, 0700));
-	if (mount("overlay", top, "overlay", 0, options))
+	snprintf(path, sizeof(path), "%s/overlay", test_dir());
+	if (mount_overlay(path))
 		SKIP_IF("kernel without overlayfs");
-	snprintf(path, sizeof(path), "%s/file", top);
+	strcat(path, "/file");
 	SKIP_IF(client_try(&c, FUSE_CLIENT));
 	fd = sys(&c, SYS_openat, AT_FDCWD, str(&c, path), O_CREAT | O_RDWR, 0);
 	ASSERT_LE(0, fd);
@@ -291,10 +285,7 @@ FUSE_TEST(passthrough, others)
 {
 	int file, id, fd;
 
-	file = new_file("backing", 'b');
-	id = backing_open(S, file);
-	if (id == -EPERM)
-		SKIP(return, "kernel without FUSE_PASSTHROUGH");
+	SKIP_IF(backing_start(S, &file, &id));
 	fd = open_backed(S, C, O_RDWR, FOPEN_PASSTHROUGH | FOPEN_NOFLUSH |
 			 FOPEN_PARALLEL_DIRECT_WRITES, id);
 	ASSERT_LE(0, fd);
@@ -319,10 +310,7 @@ FUSE_TEST(passthrough, direct)
 	int file, id, fd, first;
 	int64_t addr;
 
-	file = new_file("backing", 'b');
-	id = backing_open(S, file);
-	if (id == -EPERM)
-		SKIP(return, "kernel without FUSE_PASSTHROUGH");
+	SKIP_IF(backing_start(S, &file, &id));
 	/* one of before, which is neither */
 	S->open_flags = FOPEN_DIRECT_IO;
 	first = client_open(C, S, O_RDWR);
@@ -355,11 +343,8 @@ FUSE_TEST(passthrough, refused)
 	int file, second, busy, id[2], busy_id, fd;
 	size_t i;
 
-	file = new_file("backing", 'b');
+	SKIP_IF(backing_start(S, &file, &id[0]));
 	second = new_file("second", 's');
-	id[0] = backing_open(S, file);
-	if (id[0] == -EPERM)
-		SKIP(return, "kernel without FUSE_PASSTHROUGH");
 	id[1] = backing_open(S, second);
 	ASSERT_LT(id[0], id[1]);
 	for (i = 0; i < sizeof(bad_flags) / sizeof(bad_flags[0]); i++)
@@ -408,11 +393,7 @@ FUSE_TEST(passthrough, ioctls)
 	struct fuse_backing_map map = { };
 	int file, id, dir, ends[2], fd, own;
 
-	file = new_file("backing", 'b');
-	id = backing_open(S, file);
-	if (id == -EPERM)
-		SKIP(return, "kernel without FUSE_PASSTHROUGH");
-	ASSERT_LT(0, id);
+	SKIP_IF(backing_start(S, &file, &id));
 	map.fd = file;
 	map.flags = 1;
 	ASSERT_EQ(-EINVAL, counted_ioctl(S->fd, FUSE_DEV_IOC_BACKING_OPEN, &map));
