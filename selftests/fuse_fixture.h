@@ -64,6 +64,7 @@ static inline void fixture_stop(struct server *s, struct client *c, bool failed)
 {
 	if (failed) {
 		server_die(s);
+		clients_kill();
 	} else {
 		server_check(s);
 		client_exit(c);

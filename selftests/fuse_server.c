@@ -43,6 +43,7 @@ static const char base[] = "/tmp";
 static int program_dir = -1;
 static int socks[CLIENT_MAX][2];
 static bool sock_used[CLIENT_MAX];
+static int pidfds[CLIENT_MAX];	/* or 0 */
 
 static struct {
 	char path[128];
@@ -126,6 +127,19 @@ static void force_umount(struct server *s)
 	umount2(s->mnt, MNT_FORCE | MNT_DETACH);
 }
 
+void clients_kill(void)
+{
+	struct pollfd pfd = { .events = POLLIN };
+	int i;
+
+	for (i = 0; i < CLIENT_MAX; i++) {
+		pfd.fd = pidfds[i];
+		if (pfd.fd &&
+		    !syscall(SYS_pidfd_send_signal, pfd.fd, SIGKILL, NULL, 0))
+			poll(&pfd, 1, PROMPT_MS);
+	}
+}
+
 /* What is to be in order before a test ends in its midst */
 static void leave(void)
 {
@@ -136,6 +150,8 @@ static void leave(void)
 		if (s->transport->connect)
 			s->transport->stop(s);
 		force_umount(s);
+		if (s->transport->connect)
+			clients_kill();
 	}
 	restore_sysctls();
 }
@@ -1421,7 +1437,7 @@ const char *client_try(struct client *c, const char *program)
 		syscall(SYS_execveat, program_dir, program, argv, environ, 0);
 		_exit(127);
 	}
-	c->pidfd = pidfd_open(c->pid);
+	c->pidfd = pidfds[number] = pidfd_open(c->pid);
 	while (!serve_until(c->sock, 10)) {
 		if (!serve_until(c->pidfd, 0))
 			continue;
@@ -1447,7 +1463,7 @@ void client_fork(struct client *c, struct client *child)
 	child->pid = call(c, CLIENT_FORK, number);
 	if (child->pid < 0)
 		fail("fork: %s", strerror(-child->pid));
-	child->pidfd = pidfd_open(child->pid);
+	child->pidfd = pidfds[number] = pidfd_open(child->pid);
 	client_wait(child);
 }
 
@@ -1482,6 +1498,7 @@ int client_gone(struct client *c)
 		if (socks[i][0] == c->sock) {
 			client_drain(socks[i]);
 			sock_used[i] = false;
+			pidfds[i] = 0;
 		}
 	return now_ms() - start;
 }

@@ -323,6 +323,11 @@ int set_caps(uint32_t caps, bool on);
 void client_drop_cap(struct client *c, int cap);
 void client_exit(struct client *c);
 void client_kill(struct client *c, int sig);
+/*
+ * All, at the end of a test that has not ended them: a mount of a virtiofs device
+ * that somebody still holds would also be that of the next test
+ */
+void clients_kill(void);
 void client_send(struct client *c, uint32_t op, const int64_t *a,
 		 const void *data, size_t len, int fd);
 int64_t client_wait(struct client *c);
