@@ -36,7 +36,7 @@ static inline ssize_t send_with_fd(int sock, struct iovec *iov, size_t n,
 	return sendmsg(sock, &msg, MSG_NOSIGNAL);
 }
 
-/* As recv(2); @fd is for the descriptor that may come with it, or NULL */
+/* As recv(2); *@fd stays as it is if no descriptor comes; @fd may be NULL */
 static inline ssize_t receive_with_fd(int sock, void *data, size_t len,
 				      int flags, int *fd)
 {
