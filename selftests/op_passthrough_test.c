@@ -248,36 +248,50 @@ FUSE_TEST(passthrough, splice_in_privileges)
 	close(file);
 }
 
-/* Overlayfs writes by the same function */
-TEST(overlay_splice_in_privileges)
+/* Also one that comes while the splice waits for data, which nobody waits for */
+FUSE_TEST(passthrough, splice_in_after_chmod)
 {
-	char path[80], data[3];
-	struct client c;
-	struct stat st;
-	int from, to, fd;
+	struct fuse_attr_out attr = { .attr_valid = 3600 };
+	const struct fuse_setattr_in *set;
+	int file, id, fd, from, to;
+	struct client other;
+	struct request *r;
+	char data[3];
 
-	SKIP_IF(test_begin());
+	SKIP_IF(backing_start(S, &file, &id));
+	needs_mended(S, "splice to passthrough locks the inode before the pipe");
 	SKIP_IF(splice_in_skips());
-	snprintf(path, sizeof(path), "%s/overlay", test_dir());
-	if (mount_overlay(path))
-		SKIP_IF("kernel without overlayfs");
-	strcat(path, "/file");
-	SKIP_IF(client_try(&c, FUSE_CLIENT));
-	fd = sys(&c, SYS_openat, AT_FDCWD, str(&c, path), O_CREAT | O_RDWR, 0);
+	op_attr(&attr.attr, 5, S_IFREG | 0777, SIZE);
+	fd = op_open_mode(S, C, "tool", 5, attr.attr.mode, SIZE, O_PATH);
 	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, chmod(path, S_ISUID | 0777));
-	HERE(open_pipe(&c, &from, &to));
-	ASSERT_EQ(3, sys(&c, SYS_write, to, str(&c, "new"), 3));
-	HERE(client_drop_cap(&c, CAP_FSETID));
-	ASSERT_EQ(3, sys(&c, SYS_splice, from, 0, fd, 0, 3, 0));
-	ASSERT_EQ(0, stat(path, &st));
-	ASSERT_EQ(S_IFREG | 0777, st.st_mode);
-	fd = open(path, O_RDONLY);
-	ASSERT_EQ(3, read(fd, data, 3));
+	fd = open_path(S, C, server_path(S, "tool"), O_RDWR, FOPEN_PASSTHROUGH, id);
+	ASSERT_LE(0, fd);
+	HERE(open_pipe(C, &from, &to));
+	client_fork(C, &other);
+	HERE(client_drop_cap(C, CAP_FSETID));
+	sys_start(C, SYS_splice, from, 0, fd, 0, 3, 0);
+	client_sleeps(C);
+
+	sys_start(&other, SYS_fchmod, fd, S_ISUID | 0777);
+	attr.attr.mode |= S_ISUID;
+	ASSERT_EQ(0, reply(S, take(S, FUSE_SETATTR), &attr, sizeof(attr)));
+	ASSERT_EQ(0, call_end(&other));
+	S->manual = 1ULL << FUSE_GETATTR;
+	ASSERT_EQ(3, sys(&other, SYS_write, to, str(&other, "new"), 3));
+	ASSERT_EQ(0, reply(S, take(S, FUSE_GETATTR), &attr, sizeof(attr)));
+	r = take(S, FUSE_SETATTR);
+	set = BODY(r, struct fuse_setattr_in);
+	ASSERT_EQ(FATTR_MODE, set->valid & FATTR_MODE);
+	ASSERT_EQ(S_IFREG | 0777, set->mode);
+	ASSERT_EQ(3, pread(file, data, 3, 0));
+	ASSERT_EQ(0, memcmp("bbb", data, 3));
+	attr.attr.mode &= ~S_ISUID;
+	ASSERT_EQ(0, reply(S, r, &attr, sizeof(attr)));
+	ASSERT_EQ(3, call_end(C));
+	ASSERT_EQ(3, pread(file, data, 3, 0));
 	ASSERT_EQ(0, memcmp("new", data, 3));
-	close(fd);
-	client_exit(&c);
-	test_end();
+	client_exit(&other);
+	close(file);
 }
 
 /* What is no data, the server is asked */
