@@ -739,7 +739,7 @@ FUSE_TEST(demand, larger_than_memory)
 	int fd = client_open(C, S, O_RDWR), buf, i;
 	int64_t p;
 
-	ASSERT_EQ(0, set_sysctl("/proc/sys/fs/fuse/max_buffer_pages", 4));
+	ASSERT_EQ(0, set_sysctl(fuse_knob("max_buffer_pages"), 4));
 	buf = demand_open(S, size, FUSE_BUFFER_DEMAND);
 	ASSERT_LE(0, buf);
 	EXPECT_EQ(-EFBIG, buffer_open(S, BUF(2), size));

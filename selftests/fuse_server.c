@@ -89,6 +89,36 @@ int read_text(const char *path, char *buf, size_t size)
 	return len;
 }
 
+/* /dev/fuse is of cuse.ko, which has been loaded with fuse=1 */
+static bool module_has_fuse(void)
+{
+	char text[4];
+
+	return read_text("/sys/module/cuse/parameters/fuse", text,
+			 sizeof(text)) > 0 && text[0] == 'Y';
+}
+
+const char *fuse_knob(const char *name)
+{
+	static const char *const dirs[] = {
+		"/sys/module/cuse/parameters", "/proc/sys/fs/fuse_mmap",
+		"/sys/module/fuse/parameters", "/proc/sys/fs/fuse",
+	};
+	static char paths[8][80];
+	static unsigned int next;
+	int first = module_has_fuse() ? 0 : 2, i;
+	char *path = paths[next++ % 8];
+
+	/* CUSE's alone may be in the other's place */
+	for (i = 0; i < 4; i++) {
+		snprintf(path, sizeof(paths[0]), "%s/%s",
+			 dirs[(first + i) % 4], name);
+		if (!access(path, F_OK))
+			break;
+	}
+	return path;
+}
+
 int set_sysctl(const char *path, unsigned long value)
 {
 	char text[32];

@@ -416,6 +416,11 @@ void ring_protect(struct server *s, bool payloads, int prot);
 int write_text(const char *path, const char *text);
 /* Read one, NUL-terminated: its length or -errno */
 int read_text(const char *path, char *buf, size_t size);
+/*
+ * The file of a parameter or sysctl of fs/fuse: of the module cuse.ko, where
+ * that has the device beside a fuse that is built in. Good for some more calls.
+ */
+const char *fuse_knob(const char *name);
 /* Undone at the end of the test, however it ends */
 int set_sysctl(const char *path, unsigned long value);
 int64_t now_ms(void);

@@ -18,7 +18,7 @@ FUSE_FIXTURE(buffer_limits, FUSE_FEATURE_BUFFERS);
 
 #define P	(self->page)
 
-#define CEILING	"/proc/sys/fs/fuse/max_buffer_pages"
+#define CEILING	fuse_knob("max_buffer_pages")
 
 FUSE_TEST(buffer_limits, ceiling_of_one)
 {

@@ -805,8 +805,7 @@ FUSE_TEST(permissions, mode)
 /* Others than who mounted it have no access, and nobody is told of them */
 FUSE_TEST(getattr, others)
 {
-	static const char admin[] =
-		"/sys/module/fuse/parameters/allow_sys_admin_access";
+	const char *admin = fuse_knob("allow_sys_admin_access");
 	int file = client_open(C, S, O_RDWR), dir;
 	struct statx *stx;
 

@@ -295,9 +295,8 @@ FUSE_TEST(device, limits)
 	EXPECT_EQ(0, sys(C, SYS_capset, at, at + sizeof(caps.h)));
 	for (i = 0; i < 2; i++) {
 		int64_t fd = ctl_open(C, S, names[i], O_WRONLY);
-		const char *param = i ?
-			"/sys/module/fuse/parameters/max_user_congthresh" :
-			"/sys/module/fuse/parameters/max_user_bgreq";
+		const char *param = fuse_knob(i ? "max_user_congthresh" :
+						  "max_user_bgreq");
 
 		ASSERT_LT(0, read_text(param, text, sizeof(text)));
 		limit = atol(text);
@@ -580,8 +579,6 @@ FUSE_TEST(mute, no_request)
 
 /* Parameters of the module */
 
-#define PARAM	"/sys/module/fuse/parameters/"
-
 static unsigned long parameter(const char *path)
 {
 	char text[32];
@@ -596,8 +593,8 @@ FUSE_DEV_FIXTURE(parameters, .manual_init = true);
 /* For servers without privilege: 0 is what suits the size of the memory */
 FUSE_TEST(parameters, user_limits)
 {
-	static const char *const params[] = {
-		PARAM "max_user_bgreq", PARAM "max_user_congthresh",
+	const char *params[] = {
+		fuse_knob("max_user_bgreq"), fuse_knob("max_user_congthresh"),
 	};
 	struct fuse_init_out out = {
 		.major = FUSE_KERNEL_VERSION,

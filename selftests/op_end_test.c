@@ -9,8 +9,8 @@
 
 #include "fuse_fixture.h"
 
-#define DEFAULT_TIMEOUT	"/proc/sys/fs/fuse/default_request_timeout"
-#define MAX_TIMEOUT	"/proc/sys/fs/fuse/max_request_timeout"
+#define DEFAULT_TIMEOUT	fuse_knob("default_request_timeout")
+#define MAX_TIMEOUT	fuse_knob("max_request_timeout")
 /* The kernel looks every 15 s, and takes no less for a timeout */
 #define EXPIRED_MS	(PROMPT_MS + 2 * 15000)
 
@@ -116,7 +116,7 @@ FUSE_TEST(end, server_dies)
 
 FUSE_TEST(end, timeout_sysctls)
 {
-	static const char * const paths[] = { DEFAULT_TIMEOUT, MAX_TIMEOUT };
+	const char * const paths[] = { DEFAULT_TIMEOUT, MAX_TIMEOUT };
 	size_t i;
 
 	for (i = 0; i < 2; i++) {

@@ -597,7 +597,7 @@ FUSE_TEST(plain, no_submounts)
 	ASSERT_EQ(0, call_end(C));
 }
 
-static const char inval_wq[] = "/sys/module/fuse/parameters/inval_wq";
+#define INVAL_WQ	fuse_knob("inval_wq")
 
 /* A new epoch ends the time of all names; if the administrator wants, at once */
 FUSE_TEST(plain, epoch)
@@ -617,8 +617,8 @@ FUSE_TEST(plain, epoch)
 	ASSERT_EQ(0, call_end(C));
 	quiet(S);
 
-	if (!access(inval_wq, W_OK)) {
-		ASSERT_EQ(0, set_sysctl(inval_wq, 5));
+	if (!access(INVAL_WQ, W_OK)) {
+		ASSERT_EQ(0, set_sysctl(INVAL_WQ, 5));
 		ASSERT_EQ(0, server_notify(S, FUSE_NOTIFY_INC_EPOCH, NULL, 0,
 					   NULL, 0));
 		take_forget(S, NEW_INO, 1);
@@ -632,12 +632,12 @@ FUSE_TEST(plain, expiry)
 	struct fuse_entry_out out = new_file;
 	int64_t end;
 
-	if (access(inval_wq, W_OK))
+	if (access(INVAL_WQ, W_OK))
 		SKIP(return, "kernel without inval_wq");
-	ASSERT_EQ(-EINVAL, write_text(inval_wq, "4"));
-	ASSERT_EQ(-EINVAL, write_text(inval_wq, "65536"));
-	ASSERT_EQ(-EINVAL, write_text(inval_wq, "x"));
-	ASSERT_EQ(0, set_sysctl(inval_wq, 5));
+	ASSERT_EQ(-EINVAL, write_text(INVAL_WQ, "4"));
+	ASSERT_EQ(-EINVAL, write_text(INVAL_WQ, "65536"));
+	ASSERT_EQ(-EINVAL, write_text(INVAL_WQ, "x"));
+	ASSERT_EQ(0, set_sysctl(INVAL_WQ, 5));
 	out.entry_valid_nsec = 1;
 	start_stat(C, S, "new");
 	answer(S, FUSE_LOOKUP, &out, sizeof(out));
@@ -672,9 +672,9 @@ FUSE_TEST(plain, expiry_of_many)
 	char name[16];
 	int i;
 
-	if (access(inval_wq, W_OK))
+	if (access(INVAL_WQ, W_OK))
 		SKIP(return, "kernel without inval_wq");
-	ASSERT_EQ(0, set_sysctl(inval_wq, 5));
+	ASSERT_EQ(0, set_sysctl(INVAL_WQ, 5));
 	for (i = 0; i < 100; i++) {
 		snprintf(name, sizeof(name), "n%d", i);
 		out.nodeid = NEW_INO + i;

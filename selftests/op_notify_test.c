@@ -531,7 +531,7 @@ FUSE_TEST(notify, inc_epoch)
 /* And what nobody uses is dropped, by a worker, if it is switched on */
 FUSE_TEST(notify, epoch_worker)
 {
-	const char *knob = "/sys/module/fuse/parameters/inval_wq";
+	const char *knob = fuse_knob("inval_wq");
 
 	if (set_sysctl(knob, 5))
 		SKIP(return, "kernel without %s", knob);

@@ -131,7 +131,7 @@ FUSE_TEST(refused, command)
 	if (variant->aborted)
 		server_abort(S);
 	if (variant->disabled)
-		ASSERT_EQ(0, set_sysctl("/sys/module/fuse/parameters/enable_uring", 0));
+		ASSERT_EQ(0, set_sysctl(fuse_knob("enable_uring"), 0));
 	if (variant->queue) {
 		ret = ring_cmd(S, ADD_QUEUE, &queue, NULL, 0);
 		if (ret == -EINVAL)

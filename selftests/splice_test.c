@@ -927,7 +927,7 @@ FUSE_TEST(splice, error_in_the_middle)
 
 	if (variant->target == TO_FILE)
 		SKIP(return, "a file has no ceiling");
-	ASSERT_EQ(0, set_sysctl("/proc/sys/fs/fuse/max_buffer_pages",
+	ASSERT_EQ(0, set_sysctl(fuse_knob("max_buffer_pages"),
 				PAGES + 2));
 	fd = buffer_open_flags(S, BUF(2), 64 * P, FUSE_BUFFER_DEMAND);
 	ASSERT_LE(0, fd);

@@ -164,7 +164,7 @@ FUSE_TEST(userns, two_connections_one_limit)
 
 FUSE_TEST(userns, cannot_raise_the_ceiling)
 {
-	EXPECT_GT(0, write_text("/proc/sys/fs/fuse/max_buffer_pages", "1"));
+	EXPECT_GT(0, write_text(fuse_knob("max_buffer_pages"), "1"));
 }
 
 FUSE_TEST(userns, client_is_killed)

@@ -261,7 +261,7 @@ TEST(attach_errors)
 	EXPECT_EQ(-EINVAL, window_attach(&s, 9 * RANGE, 3 * RANGE, 0));
 	EXPECT_EQ(-EINVAL, window_attach(&s, 4 << 20, 4 << 20, 0));
 	EXPECT_EQ(-EINVAL, window_attach(&s, RANGE, RANGE, 2));
-	ASSERT_EQ(0, set_sysctl("/proc/sys/fs/fuse/max_buffer_pages",
+	ASSERT_EQ(0, set_sysctl(fuse_knob("max_buffer_pages"),
 				2 * RANGE / P));
 	EXPECT_EQ(-EFBIG, window_attach(&s, 3 * RANGE, RANGE, 0));
 	EXPECT_EQ(-EFBIG, window_attach(&s, 1ULL << 62, 2 << 20, 0));
