@@ -175,6 +175,28 @@ static const struct file_operations fuse_buffer_fops = {
 	.release	= fuse_buffer_release,
 };
 
+/* As of other anonymous inodes: of no type, and nothing can be set */
+static int fuse_buffer_getattr(struct mnt_idmap *idmap, const struct path *path,
+			       struct kstat *stat, u32 request_mask,
+			       unsigned int query_flags)
+{
+	generic_fillattr(&nop_mnt_idmap, request_mask, d_inode(path->dentry),
+			 stat);
+	stat->mode &= ~S_IFMT;
+	return 0;
+}
+
+static int fuse_buffer_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+			       struct iattr *attr)
+{
+	return -EOPNOTSUPP;
+}
+
+static const struct inode_operations fuse_buffer_iops = {
+	.getattr	= fuse_buffer_getattr,
+	.setattr	= fuse_buffer_setattr,
+};
+
 /* The memory has failed */
 static int fuse_buffer_error_remove_folio(struct address_space *mapping,
 					  struct folio *folio)
@@ -230,6 +252,7 @@ static struct fuse_buffer *fuse_buffer_alloc(struct fuse_buffers *buffers,
 	inode = file_inode(file);
 	inode->i_private = buffer;
 	inode->i_mode |= S_IFREG;
+	inode->i_op = &fuse_buffer_iops;
 	i_size_write(inode, size);
 	inode->i_mapping->a_ops = &fuse_buffer_aops;
 	mapping_set_unevictable(inode->i_mapping);
@@ -656,9 +679,9 @@ static ssize_t fuse_buffer_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return done ?: err;
 }
 
-static int fuse_buffer_mmap_prepare(struct vm_area_desc *desc)
+static int fuse_buffer_file_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	desc->vm_ops = &fuse_buffer_vm_ops;
+	vma->vm_ops = &fuse_buffer_vm_ops;
 	return 0;
 }
 
@@ -703,7 +726,7 @@ static const struct file_operations fuse_buffer_file_fops = {
 	.write_iter	= fuse_buffer_write_iter,
 	.splice_read	= copy_splice_read,
 	.splice_write	= iter_file_splice_write,
-	.mmap_prepare	= fuse_buffer_mmap_prepare,
+	.mmap		= fuse_buffer_file_mmap,
 	.unlocked_ioctl	= fuse_buffer_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 	.poll		= fuse_buffer_poll,

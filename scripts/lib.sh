@@ -35,6 +35,18 @@ need_space()
 		die "$BUILD has $free MiB free and $1 MiB are needed: make room there, or put a link to a larger disk in its place"
 }
 
+# as_root COMMAND...
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		die "this needs root, and there is no sudo: $*"
+	fi
+}
+
 # lock WHAT: only one at a time makes WHAT; held until this script and what it
 # started end
 lock()
