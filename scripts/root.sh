@@ -21,7 +21,7 @@ root_suites()
 # make_root ROOT: there is build/roots/ROOT, a small Debian
 make_root()
 {
-	local root=$ROOTS/$1 uri suite lines=()
+	local root=$ROOTS/$1 uri suite lines=() valid=true
 
 	[ "$(cat "$root.made" 2>/dev/null)" != "$ROOT_PACKAGES" ] || return 0
 	need_space 1500
@@ -30,12 +30,14 @@ make_root()
 	for suite in $(root_suites "$1"); do
 		lines+=("deb [signed-by=$KEYRING] $uri $suite main")
 	done
+	# A mirror that is frozen has lists that are out of date: as the host takes it
+	eval "$(apt-config shell valid Acquire::Check-Valid-Until/b)"
 	mkdir -p "$ROOTS"
 	as_root rm -rf "$root"
 	say "making a small Debian $1 in ${root#"$TOP/"}"
 	logged "root-$1" '^I:' 0 as_root mmdebstrap --mode=root --variant=apt \
 		--aptopt='Acquire::Languages "none"' --aptopt='APT::Sandbox::User "root"' \
-		--aptopt='Acquire::Retries "3"' \
+		--aptopt='Acquire::Retries "3"' --aptopt="Acquire::Check-Valid-Until \"$valid\"" \
 		--include="$ROOT_PACKAGES" --skip=cleanup/apt,cleanup/reproducible \
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io \

@@ -98,13 +98,22 @@ static char *map_all(int fd)
 	return p;
 }
 
+static bool move_to(char *to, char *from, size_t len)
+{
+	return mremap(from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to;
+}
+
 static char *move(char *p)
 {
-	size_t len = PAGES * st->page;
+	size_t len = PAGES * st->page, i;
 	char *q = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (mremap(p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, q) != q)
-		violation("mremap: %s", strerror(errno));
+	if (move_to(q, p, len))
+		return q;
+	/* Before Linux 6.17, not several mappings at once */
+	for (i = 0; i < len; i += st->page)
+		if (!move_to(q + i, p + i, st->page))
+			violation("mremap: %s", strerror(errno));
 	return q;
 }
 
