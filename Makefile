@@ -3,17 +3,18 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-export LINUX ACCEL JOBS BASE TREE V BENCH PATCHES CONFIGS BOOT
+export LINUX MIRROR DEPS ACCEL JOBS BASE TREE V BENCH PATCHES CONFIGS BOOT
 
 F ?= lockdep
-kernel = scripts/deps && scripts/build-kernel $(F)
-user = scripts/deps && scripts/initramfs
+kernel = scripts/deps run kernel && scripts/build-kernel $(F)
+# What takes seconds is built before what takes minutes
+user = scripts/deps run && scripts/initramfs
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
 
 demo: ## v4l2-ctl streams from a CUSE camera, a tone is played by mmap: build/demo
-	@$(kernel) && $(user) && scripts/demo
+	@$(user) && $(kernel) && scripts/demo
 
 test: ## all tests on both test kernels; T='*glob*', BASE_ONLY=1, LINT=0
 	@scripts/deps && T='$(T)' scripts/test
@@ -22,10 +23,10 @@ kernel: ## build a test kernel; F=lockdep (default), kasan, base, gcov or bench
 	@$(kernel)
 
 shell: ## a prompt in the VM; F= as above, FILES='host files'
-	@$(kernel) && $(user) && scripts/vm --flavour $(F) -- $(FILES)
+	@$(user) && $(kernel) && scripts/vm --flavour $(F) -- $(FILES)
 
 run: ## run a command in the VM: CMD='...' FILES='host files' F=, OUT=dir is /out, VIRTIOFS=1
-	@$(kernel) && $(user) && scripts/vm --flavour $(F) $(if $(VIRTIOFS),--virtiofs yes) $(if $(OUT),--out '$(OUT)') --cmd "$$COMMAND" -- $(FILES)
+	@$(user) && $(kernel) && scripts/vm --flavour $(F) $(if $(VIRTIOFS),--virtiofs yes) $(if $(OUT),--out '$(OUT)') --cmd "$$COMMAND" -- $(FILES)
 
 apply: ## the series as commits on the kernel git tree TREE=dir
 	@scripts/compose --git "$$TREE"

@@ -218,7 +218,7 @@ static int nearest_format(const struct v4l2_format *format,
 			  struct frame_format *f)
 {
 	const struct v4l2_pix_format *pix = &format->fmt.pix;
-	unsigned int distance, best = -1U, i;
+	unsigned int distance, best = -1U, nearest = 0, i;
 
 	if (format->type != CAPTURE)
 		return -EINVAL;
@@ -232,10 +232,11 @@ static int nearest_format(const struct v4l2_format *format,
 			       (int)sizes[i].height);
 		if (distance < best) {
 			best = distance;
-			f->width = sizes[i].width;
-			f->height = sizes[i].height;
+			nearest = i;
 		}
 	}
+	f->width = sizes[nearest].width;
+	f->height = sizes[nearest].height;
 	return 0;
 }
 

@@ -5,11 +5,21 @@
 
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# The mirror is the one that this host uses for Debian
+# The mirror is MIRROR=uri, or the one that this host uses for Debian
 mirror()
 {
+	[ -z "${MIRROR:-}" ] || { echo "$MIRROR"; return; }
 	apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 2>/dev/null |
 		sed -n 's/^Debian|//p; s/^|\(.*\/debian\/*\)$/\1/p' | sort -u | head -n 1
+}
+
+# need_mirror: packages can be fetched at all; sets uri
+need_mirror()
+{
+	command -v apt-get >/dev/null || die "there is no apt here, which fetches Debian's packages"
+	[ -f "$KEYRING" ] || die "$KEYRING is missing: install debian-archive-keyring"
+	uri=$(mirror)
+	[ -n "$uri" ] || die "apt has no Debian mirror configured: add one to /etc/apt, or name it with MIRROR=uri"
 }
 
 # private_apt SUITES TOOL ARGUMENT...: apt-get or apt-cache that knows only
@@ -30,9 +40,7 @@ private_update()
 {
 	local apt=$BUILD/apt/${1// /+} uri
 
-	[ -f "$KEYRING" ] || die "$KEYRING is missing: install debian-archive-keyring"
-	uri=$(mirror)
-	[ -n "$uri" ] || die "apt has no Debian mirror configured: add one to /etc/apt"
+	need_mirror
 	mkdir -p "$apt"/{lists,cache/archives}/partial
 	cat >"$apt/debian.sources" <<-EOF
 	Types: deb
@@ -42,6 +50,12 @@ private_update()
 	Signed-By: $KEYRING
 	EOF
 	private_apt "$1" apt-get update
+}
+
+# newest SUITES PACKAGE: its newest version there, after private_update
+newest()
+{
+	private_apt "$1" apt-cache madison "$2" | awk '{ print $3 }' | sort -V | tail -n 1
 }
 
 # download_debs SUITES DIR PACKAGE...: put the packages' files into DIR

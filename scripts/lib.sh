@@ -85,9 +85,10 @@ watch_log()
 	done
 }
 
-# logged NAME PATTERN TOTAL CMD...: run CMD with its output in
-# build/log/NAME.log; progress is the number of lines that match PATTERN
-logged()
+# attempt NAME PATTERN TOTAL CMD...: run CMD with its output in
+# build/log/NAME.log, and return its status; progress is the number of lines
+# that match PATTERN
+attempt()
 {
 	local name=$1 pattern=$2 total=$3 log=$BUILD/log/$1.log status=0 watcher
 
@@ -96,12 +97,66 @@ logged()
 	: >"$log"
 	watch_log "$log" "$name" "$pattern" "$total" 9>&- &
 	watcher=$!
-	"$@" >"$log" 2>&1 </dev/null || status=$?
+	("$@") >"$log" 2>&1 </dev/null || status=$?
 	kill "$watcher" 2>/dev/null || :
 	wait "$watcher" 2>/dev/null || :
 	[ ! -t 2 ] || printf '\r\033[K' >&2
-	[ "$status" = 0 ] && return
+	return "$status"
+}
+
+# logged NAME PATTERN TOTAL CMD...: the same, and end here if CMD fails
+logged()
+{
+	local name=$1 log=$BUILD/log/$1.log
+
+	attempt "$@" && return
 	grep -E -B2 -A8 'error|Error|\*\*\*|undefined reference|No space' "$log" |
 		tail -n 40 >&2 || tail -n 20 "$log" >&2
 	die "$name failed; the whole log is $log"
+}
+
+# begin_steps N: this script has N steps; each begins with: step WHAT. If it ends
+# before end_steps, the last line says in which. Steps of scripts that a step runs
+# are only said: number and times are those of the outermost script.
+begin_steps()
+{
+	[ -z "${STEPS:-}" ] || return 0
+	export STEPS=$BASHPID
+	step_count=$1 step=0 step_start=$SECONDS step_what='' step_times=''
+	trap 'step_failed $?' EXIT
+}
+
+minutes()
+{
+	echo "$(($1 / 60)) min $(($1 % 60)) s"
+}
+
+step_ended()
+{
+	[ "$step" = 0 ] || step_times+=$(printf '%6d s  %s' $((SECONDS - step_start)) "$step_what")$'\n'
+	step_start=$SECONDS
+}
+
+step()
+{
+	[ "${STEPS:-}" = "$BASHPID" ] || { say "$*"; return; }
+	step_ended
+	step=$((step + 1)) step_what=$*
+	say "step $step of $step_count: $step_what (so far $(minutes "$SECONDS"))"
+}
+
+step_failed()
+{
+	[ "$step" = 0 ] ||
+		echo "error: failed with status $1 at step $step of $step_count: $step_what (after $(minutes $((SECONDS - step_start))) of $(minutes "$SECONDS"))" >&2
+}
+
+# end_steps: where the time went
+end_steps()
+{
+	[ "${STEPS:-}" = "$BASHPID" ] || return 0
+	trap - EXIT
+	step_ended
+	say "where the time went"
+	printf '%s%6d s  all of it\n' "$step_times" "$SECONDS" >&2
 }

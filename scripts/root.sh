@@ -25,8 +25,7 @@ make_root()
 
 	[ "$(cat "$root.made" 2>/dev/null)" != "$ROOT_PACKAGES" ] || return 0
 	need_space 1500
-	uri=$(mirror)
-	[ -n "$uri" ] || die "apt has no Debian mirror configured: add one to /etc/apt"
+	need_mirror
 	for suite in $(root_suites "$1"); do
 		lines+=("deb [signed-by=$KEYRING] $uri $suite main")
 	done

@@ -118,7 +118,7 @@ read_series()
 	for ((n = 1; n <= $(patch_count); n++)); do
 		cut -f2 "$work/$n.brings"
 		! grep -q '^diff ' "$work/$n.diff" ||
-			git apply --numstat "$work/$n.diff" | cut -f3 ||
+			git -C "$TOP" apply --numstat "$work/$n.diff" | cut -f3 ||
 			die "$(patch_name "$n") is not a patch that git can read"
 	done | sort -u >"$work/touched"
 }
@@ -140,7 +140,16 @@ patch_name()
 	sed -n "${1}p" "$work/names"
 }
 
-# apply_patch N DIR [git apply options]: hunks, then whole files
+# linux_version TREE: as its Makefile has it
+linux_version()
+{
+	sed -nE '1,9s/^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) = *//p' "$1/Makefile" 2>/dev/null |
+		paste -sd. | sed 's/\.0\.-/-/; s/\.-/-/; s/\.$//; s/^$/of an unknown version/'
+}
+
+# apply_patch N DIR [git apply options]: hunks, then whole files. Hunks may be at
+# other lines, but their context must be there: else $reason says where not, on
+# $onto.
 apply_patch()
 {
 	local n=$1 dir=$2 file dest why
@@ -149,7 +158,7 @@ apply_patch()
 	if grep -q '^diff ' "$work/$n.diff"; then
 		why=$(GIT_CEILING_DIRECTORIES=${dir%/*} git -C "$dir" apply "$@" "$work/$n.diff" 2>&1) || {
 			why=${why%%$'\n'*}
-			reason="$(patch_name "$n") does not apply: ${why#error: }"
+			reason="$(patch_name "$n") does not apply to $onto: ${why#error: }"
 			return 1
 		}
 	fi
@@ -168,11 +177,11 @@ put()
 	mv "$2.compose" "$2"
 }
 
-# stage_series STAGE N: those files of the base that the series touches, with
-# the first N patches
+# stage_series STAGE N [BASE]: those files of the base that the series touches,
+# with the first N patches
 stage_series()
 {
-	local stage=$1 base=$BUILD/linux-base file n
+	local stage=$1 base=${3:-$BUILD/linux-base} file n onto
 
 	rm -rf "$stage"
 	mkdir -p "$stage"
@@ -181,8 +190,10 @@ stage_series()
 		mkdir -p "$(dirname "$stage/$file")"
 		cp "$base/$file" "$stage/$file"
 	done <"$work/touched"
+	onto="Linux $(linux_version "$base")"
 	for ((n = 1; n <= $2; n++)); do
-		apply_patch "$n" "$stage" || die "$reason"
+		apply_patch "$n" "$stage" ||
+			die "$reason; LINUX= takes another 7.3.x (scripts/fetch-linux)"
 	done
 }
 
