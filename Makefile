@@ -3,10 +3,16 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-export LINUX MIRROR DEPS ACCEL JOBS BASE TREE V BENCH PATCHES CONFIGS BOOT
+export KERNEL LINUX MIRROR DEPS ACCEL JOBS BASE TREE V BENCH PATCHES CONFIGS BOOT
 
-F ?= lockdep
+# What was given, for those who have another default
+given := $(F)
+F ?= debian
+ifneq ($(filter debian stock,$(F)),)
+kernel = scripts/debian-kernel $(KERNEL) >/dev/null
+else
 kernel = scripts/deps run kernel && scripts/build-kernel $(F)
+endif
 # What takes seconds is built before what takes minutes
 user = scripts/deps run && scripts/initramfs
 
@@ -14,13 +20,19 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
 
 demo: ## v4l2-ctl streams from a CUSE camera, a tone is played by mmap: build/demo
-	@$(user) && $(kernel) && scripts/demo
+	@F='$(given)' scripts/demo
 
-test: ## all tests on both test kernels; T='*glob*', BASE_ONLY=1, LINT=0
-	@scripts/deps && T='$(T)' scripts/test
+test: ## all tests; T='*glob*', F=kernel, BASE_ONLY=1, LINT=0: see scripts/test
+	@scripts/deps && T='$(T)' F='$(given)' scripts/test
 
-kernel: ## build a test kernel; F=lockdep (default), kasan, base, gcov or bench
-	@$(kernel)
+test-all: ## the same, on more kernels, and what takes longer
+	@scripts/deps && T='$(T)' F='$(given)' ALL=1 scripts/test
+
+modules: ## cuse.ko for one of Debian's kernels: KERNEL=7.3 (default), 6.12, ..., running
+	@scripts/deps run && scripts/modules $(KERNEL)
+
+kernel: ## a kernel: F=debian (default) or stock with KERNEL=, debug, lockdep, kasan, base, gcov, bench
+	@scripts/deps run && $(kernel)
 
 shell: ## a prompt in the VM; F= as above, FILES='host files'
 	@$(user) && $(kernel) && scripts/vm --flavour $(F) -- $(FILES)
@@ -63,4 +75,4 @@ ifeq ($(origin LINT),default)
 LINT :=
 endif
 
-.PHONY: help demo test kernel shell run apply refresh series bisect-check bench bench-check coverage lint clean
+.PHONY: help demo test test-all modules kernel shell run apply refresh series bisect-check bench bench-check coverage lint clean

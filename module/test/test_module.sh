@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # Tests of cuse.ko beside a kernel with a fuse of its own, which is built in:
 # what it takes over, gives back and refuses. Prints KTAP. Needs root, and in the
-# directory of this file cuse.ko, other.ko (cuse.ko for another kernel) and
-# holder.ko. On a kernel that was booted with initcall_blacklist=fuse_init, the
+# directory of this file ktap.sh, cuse.ko, other.ko (cuse.ko for another kernel)
+# and holder.ko. On a kernel that was booted with initcall_blacklist=fuse_init, the
 # names are free: what then holds.
+# shellcheck disable=SC2317
 
 here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../../samples/ktap.sh" 2>/dev/null || . ktap.sh
+# shellcheck source=samples/ktap.sh
+. "$here/ktap.sh"
 dir=/tmp/module
 mkdir -p $dir
 
@@ -63,8 +65,8 @@ mounts()
 	[ -c /dev/fuse ] || return 1
 	(
 		exec 9<>/dev/fuse || exit 1
-		mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 test $dir || exit 1
-		umount -l $dir
+		mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 test "$dir" || exit 1
+		umount -l "$dir"
 	)
 }
 
@@ -192,6 +194,7 @@ if grep -q initcall_blacklist /proc/cmdline; then
 	without_builtin
 	held_by_a_module
 else
+	# shellcheck disable=SC2034
 	suite=module_beside_fuse
 	beside_builtin
 fi
