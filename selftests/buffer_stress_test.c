@@ -103,14 +103,23 @@ static bool move_to(char *to, char *from, size_t len)
 	return mremap(from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to;
 }
 
+static char *reserve(size_t len)
+{
+	return mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
 static char *move(char *p)
 {
 	size_t len = PAGES * st->page, i;
-	char *q = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *q = reserve(len);
 
 	if (move_to(q, p, len))
 		return q;
-	/* Before Linux 6.17, not several mappings at once */
+	/*
+	 * Before Linux 6.17, not several mappings at once; and the place is
+	 * gone, another thread may have it.
+	 */
+	q = reserve(len);
 	for (i = 0; i < len; i += st->page)
 		if (!move_to(q + i, p + i, st->page))
 			violation("mremap: %s", strerror(errno));
