@@ -117,6 +117,42 @@ FUSE_TEST(aio, read)
 	ASSERT_EQ(100, aio_result(C, &a));
 }
 
+/* What the server says of the file meanwhile counts */
+FUSE_TEST(aio, read_beside_attributes)
+{
+	struct fuse_attr_out attr = { .attr_valid = 3600 };
+	struct request *r, *g;
+	struct client other;
+	struct statx *stx;
+	struct aio a;
+	int fd;
+
+	needs_mended(S, "an asynchronous direct read outdates attributes");
+	fd = client_open(C, S, O_RDWR | O_DIRECT);
+	HERE(aio_begin(S, C, &a));
+	client_fork(C, &other);
+	ASSERT_EQ(0, inval(S, S->ino, -1, 0));
+	HERE(aio_submit(C, &a, IOCB_CMD_PREAD, fd, 4096, 0));
+	ASSERT_EQ(1, call_end(C));
+	r = take(S, FUSE_READ);
+	S->manual |= 1ULL << FUSE_GETATTR;
+	sys_start(&other, SYS_statx, fd, str(&other, ""), AT_EMPTY_PATH,
+		  STATX_MTIME, ARG(0));
+	g = take(S, FUSE_GETATTR);
+	reply_data(S, r, 4096);
+	ASSERT_EQ(4096, aio_result(C, &a));
+	op_attr(&attr.attr, S->ino, S_IFREG | 0666, SIZE);
+	attr.attr.mtime = 77;
+	ASSERT_EQ(0, reply(S, g, &attr, sizeof(attr)));
+	ASSERT_EQ(0, call_end(&other));
+	/* and goes on doing so, as long as it said */
+	ASSERT_EQ(0, sys(&other, SYS_statx, fd, str(&other, ""),
+			 AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MTIME, ARG(0)));
+	stx = out(&other, ARG(0));
+	ASSERT_EQ(77, stx->stx_mtime.tv_sec);
+	client_exit(&other);
+}
+
 FUSE_TEST(aio, write)
 {
 	static const struct {

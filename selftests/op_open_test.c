@@ -25,6 +25,25 @@ static const struct op_call open_op = {
 	.by_name = true,
 };
 
+/* RELEASE comes from nobody in particular */
+FUSE_TEST(open, released_by_nobody)
+{
+	struct request *r;
+	int fd;
+
+	if (S->transport == &virtiofs_transport)
+		SKIP(return, "virtiofs waits for RELEASE");
+	needs_mended(S, "requests that name no user name a process");
+	fd = client_open(C, S, O_RDONLY);
+	S->manual = 1ULL << FUSE_RELEASE;
+	ASSERT_EQ(0, sys(C, SYS_close, fd));
+	r = take(S, FUSE_RELEASE);
+	EXPECT_EQ(0, r->h.uid);
+	EXPECT_EQ(0, r->h.gid);
+	EXPECT_EQ(0, r->h.pid);
+	ASSERT_EQ(0, reply(S, r, NULL, 0));
+}
+
 /* The server is not told of the flags that are not its business */
 FUSE_TEST(open, fields)
 {

@@ -294,6 +294,48 @@ FUSE_TEST(passthrough, splice_in_after_chmod)
 	close(file);
 }
 
+/* A mapping can do no more than one of the backing file itself */
+FUSE_TEST(passthrough, seals)
+{
+	static const int seals[] = { F_SEAL_WRITE, F_SEAL_FUTURE_WRITE };
+	int file, id, fd, i;
+	int64_t addr;
+
+	SKIP_IF(backing_start(S, &file, &id));
+	needs_mended(S, "mappings by passthrough do not heed seals");
+	close(file);
+	ASSERT_EQ(0, backing_close(S, id));
+	for (i = 0; i < 2; i++) {
+		file = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		ASSERT_EQ(0, ftruncate(file, SIZE));
+		id = backing_open(S, file);
+		ASSERT_LT(0, id);
+		fd = open_backed(S, C, O_RDWR, FOPEN_PASSTHROUGH, id);
+		ASSERT_LE(0, fd);
+		/* not yet */
+		addr = call(C, CLIENT_MMAP, 0, PAGE, RW, MAP_SHARED, fd, 0);
+		ASSERT_LT(0, addr);
+		ASSERT_EQ(0, call(C, CLIENT_MUNMAP, addr, PAGE));
+		ASSERT_EQ(0, fcntl(file, F_ADD_SEALS, seals[i]));
+		ASSERT_EQ(-EPERM, sys(C, SYS_pwrite64, fd, str(C, "new"), 3, 0));
+		ASSERT_EQ(-EPERM, call(C, CLIENT_MMAP, 0, PAGE, RW, MAP_SHARED,
+				       fd, 0));
+		addr = call(C, CLIENT_MMAP, 0, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+		ASSERT_LT(0, addr);
+		ASSERT_EQ(PAGE, call(C, CLIENT_DIFF, addr, PAGE, 0));
+		ASSERT_EQ(-EACCES, sys(C, SYS_mprotect, addr, PAGE, RW));
+		ASSERT_EQ(0, call(C, CLIENT_MUNMAP, addr, PAGE));
+		/* a copy of one's own */
+		addr = call(C, CLIENT_MMAP, 0, PAGE, RW, MAP_PRIVATE, fd, 0);
+		ASSERT_LT(0, addr);
+		ASSERT_EQ(PAGE, call(C, CLIENT_FILL, addr, PAGE, 'c'));
+		ASSERT_EQ(0, call(C, CLIENT_MUNMAP, addr, PAGE));
+		ASSERT_EQ(0, sys(C, SYS_close, fd));
+		ASSERT_EQ(0, backing_close(S, id));
+		close(file);
+	}
+}
+
 /* What is no data, the server is asked */
 FUSE_TEST(passthrough, others)
 {

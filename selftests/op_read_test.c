@@ -230,6 +230,45 @@ FUSE_TEST(read, spliced)
 	}
 }
 
+/* The server is asked each time, and for no more than the client has asked for */
+FUSE_TEST(read, spliced_directly)
+{
+	int fd, i, *ends, from, to;
+	struct request *r;
+	char other[LEN];
+
+	needs_mended(S, "splice from FOPEN_DIRECT_IO files is out of the page cache");
+	ASSERT_EQ(0, sys(C, SYS_pipe2, ARG(0), 0));
+	ends = out(C, ARG(0));
+	from = ends[0];
+	to = ends[1];
+	memset(other, 'x', LEN);
+	S->open_flags = FOPEN_DIRECT_IO;
+	fd = client_open(C, S, O_RDONLY);
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(5, sys(C, SYS_lseek, fd, 5, SEEK_SET));
+		sys_start(C, SYS_splice, fd, 0, to, 0, LEN, 0);
+		r = take(S, FUSE_READ);
+		ASSERT_EQ(5, r->read.offset);
+		ASSERT_EQ(LEN, r->read.size);
+		if (i == 2) {
+			ASSERT_EQ(0, reply_error(S, r, -EACCES));
+			ASSERT_EQ(-EACCES, call_end(C));
+			break;
+		}
+		if (i)
+			ASSERT_EQ(0, reply(S, r, other, LEN));
+		else
+			reply_data(S, r, LEN);
+		ASSERT_EQ(LEN, call_end(C));
+		ASSERT_EQ(LEN, sys(C, SYS_read, from, ARG(0), LEN));
+		if (i)
+			ASSERT_EQ(0, memcmp(other, out(C, ARG(0)), LEN));
+		else
+			ASSERT_TRUE(right_data(C, LEN, 5));
+	}
+}
+
 /* A new time of modification is a new content */
 FUSE_OP_FIXTURE(auto_inval, .init_flags = FUSE_AUTO_INVAL_DATA);
 VIRTIOFS_VARIANT(auto_inval);

@@ -188,7 +188,8 @@ held_by_a_module()
 }
 
 rmmod cuse 2>/dev/null
-umount /sys/fs/fuse/connections 2>/dev/null
+# It is of the fuse that is there before
+umount /sys/fs/fuse/connections 2>/dev/null && mounted=1
 if grep -q initcall_blacklist /proc/cmdline; then
 	suite=module_without_fuse
 	without_builtin
@@ -198,4 +199,5 @@ else
 	suite=module_beside_fuse
 	beside_builtin
 fi
+[ -z "$mounted" ] || mount -t fusectl fusectl /sys/fs/fuse/connections
 end
