@@ -51,7 +51,7 @@ private_update()
 	Components: main
 	Signed-By: $KEYRING
 	EOF
-	private_apt "$1" apt-get update
+	private_apt "$1" apt-get update --error-on=any
 }
 
 # newest SUITES PACKAGE: its newest version there, after private_update
