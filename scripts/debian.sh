@@ -23,7 +23,8 @@ need_mirror()
 }
 
 # private_apt SUITES TOOL ARGUMENT...: apt-get or apt-cache that knows only
-# SUITES, one or several words
+# SUITES, one or several words, and not what is installed here: of that, suites
+# may have other versions
 private_apt()
 {
 	local apt=$BUILD/apt/${1// /+} tool=$2
@@ -31,6 +32,7 @@ private_apt()
 	shift 2
 	"$tool" -q -o APT::Get::Assume-Yes=true -o Dir::Etc::sourcelist="$apt/debian.sources" \
 		-o Dir::Etc::sourceparts=- -o Dir::State::lists="$apt/lists" \
+		-o Dir::State::status=/dev/null \
 		-o Dir::Cache="$apt/cache" -o APT::Sandbox::User="$(id -un)" \
 		-o Acquire::Retries=3 -o Acquire::Languages=none "$@"
 }
@@ -49,7 +51,7 @@ private_update()
 	Components: main
 	Signed-By: $KEYRING
 	EOF
-	private_apt "$1" apt-get update
+	private_apt "$1" apt-get update --error-on=any
 }
 
 # newest SUITES PACKAGE: its newest version there, after private_update

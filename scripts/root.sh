@@ -21,7 +21,7 @@ root_suites()
 # make_root ROOT: there is build/roots/ROOT, a small Debian
 make_root()
 {
-	local root=$ROOTS/$1 uri suite lines=() valid=true
+	local root=$ROOTS/$1 uri suite lines=() options
 
 	[ "$(cat "$root.made" 2>/dev/null)" != "$ROOT_PACKAGES" ] || return 0
 	need_space 1500
@@ -29,14 +29,15 @@ make_root()
 	for suite in $(root_suites "$1"); do
 		lines+=("deb [signed-by=$KEYRING] $uri $suite main")
 	done
-	# A mirror that is frozen has lists that are out of date: as the host takes it
-	eval "$(apt-config shell valid Acquire::Check-Valid-Until/b)"
+	# How this host fetches: by a proxy, from a snapshot that has expired
+	mapfile -t options < <(apt-config dump | sed -nE \
+		's/^(Acquire::(https?::Proxy[^ ]*|Check-Valid-Until|Check-Date) ".+");$/--aptopt=\1/p')
 	mkdir -p "$ROOTS"
 	as_root rm -rf "$root"
 	say "making a small Debian $1 in ${root#"$TOP/"}"
 	logged "root-$1" '^I:' 0 as_root mmdebstrap --mode=root --variant=apt \
 		--aptopt='Acquire::Languages "none"' --aptopt='APT::Sandbox::User "root"' \
-		--aptopt='Acquire::Retries "3"' --aptopt="Acquire::Check-Valid-Until \"$valid\"" \
+		--aptopt='Acquire::Retries "3"' "${options[@]}" \
 		--include="$ROOT_PACKAGES" --skip=cleanup/apt,cleanup/reproducible \
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io \
@@ -47,17 +48,27 @@ make_root()
 # in_root ROOT COMMAND...: there, with /proc, and without what was exported here
 in_root()
 {
-	local root=$ROOTS/$1
+	local root=$ROOTS/$1 unshare=(unshare --mount) own=''
 
 	shift
+	# In a chroot, / is no mount that could be made private. Then the root is one,
+	# for so long
+	as_root "${unshare[@]}" true 2>/dev/null || {
+		unshare+=(--propagation unchanged)
+		own=yes
+	}
 	# shellcheck disable=SC2016
-	as_root unshare --mount sh -c '
-		root=$1; shift
-		mount -t proc proc "$root/proc" &&
-		mount --bind /dev "$root/dev" &&
-		exec chroot "$root" env -i HOME=/root LC_ALL=C \
-			PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"' \
-		sh "$root" "$@" 9>&-
+	as_root "${unshare[@]}" sh -c '
+		root=$1 own=$2; shift 2
+		[ -z "$own" ] ||
+			{ mount --bind "$root" "$root" && mount --make-private "$root"; } || exit
+		mount -t proc proc "$root/proc" && mount --bind /dev "$root/dev" &&
+			chroot "$root" env -i HOME=/root LC_ALL=C \
+				PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"
+		status=$?
+		[ -z "$own" ] || umount -R -l "$root"
+		exit "$status"' \
+		sh "$root" "$own" "$@" 9>&-
 }
 
 # root_install ROOT PACKAGE...: those that are missing

@@ -256,16 +256,18 @@ FUSE_TEST(read, spliced_directly)
 			ASSERT_EQ(-EACCES, call_end(C));
 			break;
 		}
-		if (i)
+		if (i) {
 			ASSERT_EQ(0, reply(S, r, other, LEN));
-		else
+		} else {
 			reply_data(S, r, LEN);
+		}
 		ASSERT_EQ(LEN, call_end(C));
 		ASSERT_EQ(LEN, sys(C, SYS_read, from, ARG(0), LEN));
-		if (i)
+		if (i) {
 			ASSERT_EQ(0, memcmp(other, out(C, ARG(0)), LEN));
-		else
+		} else {
 			ASSERT_TRUE(right_data(C, LEN, 5));
+		}
 	}
 }
 
