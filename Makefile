@@ -27,6 +27,9 @@ shell: ## a prompt in the VM; F= as above, FILES='host files'
 run: ## run a command in the VM: CMD='...' FILES='host files' F=, OUT=dir is /out, VIRTIOFS=1
 	@$(kernel) && $(user) && scripts/vm --flavour $(F) $(if $(VIRTIOFS),--virtiofs yes) $(if $(OUT),--out '$(OUT)') --cmd "$$COMMAND" -- $(FILES)
 
+deb: ## Debian packages in build/deb: the module for dkms, the samples; lintian's verdict
+	@scripts/deps && scripts/deb
+
 apply: ## the series as commits on the kernel git tree TREE=dir
 	@scripts/compose --git "$$TREE"
 
@@ -62,4 +65,4 @@ ifeq ($(origin LINT),default)
 LINT :=
 endif
 
-.PHONY: help demo test kernel shell run apply refresh series bisect-check bench bench-check coverage lint clean
+.PHONY: help demo test kernel shell run deb apply refresh series bisect-check bench bench-check coverage lint clean
