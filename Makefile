@@ -30,6 +30,9 @@ run: ## run a command in the VM: CMD='...' FILES='host files' F=, OUT=dir is /ou
 deb: ## Debian packages in build/deb: the module for dkms, the samples; lintian's verdict
 	@scripts/deps && scripts/deb
 
+test-deb: ## install them on a new Debian 13, boot it, stream from a camera, purge: KERNEL=
+	@scripts/deps && scripts/deb && scripts/test-deb
+
 apply: ## the series as commits on the kernel git tree TREE=dir
 	@scripts/compose --git "$$TREE"
 
@@ -65,4 +68,4 @@ ifeq ($(origin LINT),default)
 LINT :=
 endif
 
-.PHONY: help demo test kernel shell run deb apply refresh series bisect-check bench bench-check coverage lint clean
+.PHONY: help demo test kernel shell run deb test-deb apply refresh series bisect-check bench bench-check coverage lint clean
