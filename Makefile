@@ -40,6 +40,12 @@ shell: ## a prompt in the VM; F= as above, FILES='host files'
 run: ## run a command in the VM: CMD='...' FILES='host files' F=, OUT=dir is /out, VIRTIOFS=1
 	@$(user) && $(kernel) && scripts/vm --flavour $(F) $(if $(VIRTIOFS),--virtiofs yes) $(if $(OUT),--out '$(OUT)') --cmd "$$COMMAND" -- $(FILES)
 
+deb: ## Debian packages in build/deb: the module for dkms, the samples; lintian's verdict
+	@scripts/deps run && scripts/deb
+
+test-deb: ## install them on a new Debian 13, boot it, stream from a camera, purge: KERNEL=
+	@scripts/deps run && scripts/deb && scripts/test-deb
+
 apply: ## the series as commits on the kernel git tree TREE=dir
 	@scripts/compose --git "$$TREE"
 
@@ -75,4 +81,4 @@ ifeq ($(origin LINT),default)
 LINT :=
 endif
 
-.PHONY: help demo test test-all modules kernel shell run apply refresh series bisect-check bench bench-check coverage lint clean
+.PHONY: help demo test test-all modules kernel shell run deb test-deb apply refresh series bisect-check bench bench-check coverage lint clean

@@ -9,8 +9,10 @@
  * buffer that is freed while clients have it mapped stays theirs: nodeids are
  * never used twice.
  */
+#define _GNU_SOURCE
 #define FUSE_USE_VERSION 314
 
+#include <err.h>
 #include <errno.h>
 #include <getopt.h>
 #include <linux/videodev2.h>
@@ -1610,10 +1612,8 @@ static void camera_ready(void *userdata)
 	/* signals are for the thread that runs the loop */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	if (pthread_create(&cam.sensor, NULL, sensor, NULL)) {
-		fprintf(stderr, "cuse_camera: cannot start a thread\n");
-		exit(1);
-	}
+	if (pthread_create(&cam.sensor, NULL, sensor, NULL))
+		errx(1, "cannot start a thread");
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
@@ -1632,7 +1632,7 @@ static void camera_destroy(void *userdata)
 
 static void usage(void)
 {
-	printf("Usage: cuse_camera [option]...\n"
+	printf("Usage: %s [option]...\n"
 	       "A V4L2 camera that shows a test pattern.\n\n"
 	       "  -n, --name=NAME    make /dev/NAME (default video0)\n"
 	       "      --size=WxH     size at the start (default 640x480)\n"
@@ -1645,7 +1645,8 @@ static void usage(void)
 	       "                     command returns when the device is there\n"
 	       "  -s, --single       single-threaded loop\n"
 	       "  -d, --debug        log each request (with -f)\n"
-	       "  -h, --help         this text\n");
+	       "  -h, --help         this text\n",
+	       program_invocation_short_name);
 }
 
 static bool add_size(const char *text)
@@ -1656,8 +1657,8 @@ static bool add_size(const char *text)
 	if (sscanf(text, "%ux%u%c", &width, &height, &end) != 2 ||
 	    width < FRAME_MIN_WIDTH || width > 8192 || width % 2 ||
 	    height < FRAME_MIN_HEIGHT || height > 8192) {
-		fprintf(stderr, "cuse_camera: --size must be even x any, from %dx%d to 8192x8192\n",
-			FRAME_MIN_WIDTH, FRAME_MIN_HEIGHT);
+		warnx("--size must be even x any, from %dx%d to 8192x8192",
+		      FRAME_MIN_WIDTH, FRAME_MIN_HEIGHT);
 		return false;
 	}
 
@@ -1679,7 +1680,7 @@ static bool add_rate(const char *text)
 	char end;
 
 	if (sscanf(text, "%u%c", &rate, &end) != 1 || !rate || rate > 1000) {
-		fprintf(stderr, "cuse_camera: --fps must be 1 to 1000\n");
+		warnx("--fps must be 1 to 1000");
 		return false;
 	}
 
@@ -1749,7 +1750,7 @@ int main(int argc, char **argv)
 		case FRAMES:
 			if (sscanf(optarg, "%ld%c", &cam.frames_left, &end) != 1 ||
 			    cam.frames_left < 1) {
-				fprintf(stderr, "cuse_camera: --frames must be 1 or more\n");
+				warnx("--frames must be 1 or more");
 				return 2;
 			}
 			break;
@@ -1772,18 +1773,18 @@ int main(int argc, char **argv)
 			usage();
 			return 0;
 		default:
-			fprintf(stderr, "Try cuse_camera --help\n");
+			fprintf(stderr, "Try %s --help\n",
+				program_invocation_short_name);
 			return 2;
 		}
 	}
 	if (optind < argc) {
-		fprintf(stderr, "cuse_camera: what is %s? Try --help\n",
-			argv[optind]);
+		warnx("what is %s? Try --help", argv[optind]);
 		return 2;
 	}
 	if (snprintf(devname, sizeof(devname), "DEVNAME=%s", cam.name) >=
 	    (int)sizeof(devname)) {
-		fprintf(stderr, "cuse_camera: --name is too long\n");
+		warnx("--name is too long");
 		return 2;
 	}
 
@@ -1795,7 +1796,7 @@ int main(int argc, char **argv)
 
 	cam.fb = fuse_buffers_new(&buffer_ops, NULL);
 	if (!cam.fb) {
-		perror("cuse_camera");
+		warn("no memory");
 		return 1;
 	}
 	res = fuse_buffers_cuse_main(cam.fb, &ci, &ops, FUSE_FEATURE_BUFFERS |

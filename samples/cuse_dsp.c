@@ -973,7 +973,7 @@ static const struct option options[] = {
 };
 
 static const char usage[] =
-	"usage: cuse_dsp [options]\n"
+	"usage: %s [options]\n"
 	"An OSS sound card, /dev/dsp, whose ring clients can map.\n"
 	"  -n, --name NAME   of the device in /dev (dsp)\n"
 	"  -w, --wav FILE    write what is played to FILE; when the format changes,\n"
@@ -1011,15 +1011,15 @@ int main(int argc, char **argv)
 			flags |= FUSE_BUFFERS_FOREGROUND;
 			break;
 		case 'h':
-			fputs(usage, stdout);
+			printf(usage, program_invocation_short_name);
 			return 0;
 		default:
-			fputs(usage, stderr);
+			fprintf(stderr, usage, program_invocation_short_name);
 			return 2;
 		}
 	}
 	if (optind < argc || !*name || strlen(name) > NAME_MAX) {
-		fputs(usage, stderr);
+		fprintf(stderr, usage, program_invocation_short_name);
 		return 2;
 	}
 	snprintf(dev_name, sizeof(dev_name), "DEVNAME=%s", name);

@@ -6,6 +6,7 @@
  * when a client touches it first.  The server computes it, and drops the page
  * that it made longest ago, so that never more than --pages are in memory.
  */
+#define _GNU_SOURCE
 #define FUSE_USE_VERSION 314
 
 #include <err.h>
@@ -137,8 +138,8 @@ static const struct option options[] = {
 };
 
 static const char usage[] =
-	"usage: cuse_mandelbrot [options]\n"
-	"A picture of 64 GiB, /dev/mandelbrot, to be mapped by mandelbrot_cut.\n"
+	"usage: %s [options]\n"
+	"A picture of 64 GiB, /dev/mandelbrot, that can be mapped.\n"
 	"  -n, --name NAME   of the device in /dev (mandelbrot)\n"
 	"  -p, --pages N     that are in memory at the most (256)\n"
 	"  -f, --foreground  do not become a daemon; otherwise the command returns\n"
@@ -168,15 +169,15 @@ int main(int argc, char **argv)
 			flags |= FUSE_BUFFERS_FOREGROUND;
 			break;
 		case 'h':
-			fputs(usage, stdout);
+			printf(usage, program_invocation_short_name);
 			return 0;
 		default:
-			fputs(usage, stderr);
+			fprintf(stderr, usage, program_invocation_short_name);
 			return 2;
 		}
 	}
 	if (optind < argc || !pages.size || strlen(name) > NAME_MAX) {
-		fputs(usage, stderr);
+		fprintf(stderr, usage, program_invocation_short_name);
 		return 2;
 	}
 	snprintf(dev_name, sizeof(dev_name), "DEVNAME=%s", name);

@@ -6,6 +6,8 @@
  *
  * Uses nothing but OSS: it runs on any /dev/dsp.
  */
+#define _GNU_SOURCE
+
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -243,7 +245,7 @@ static const struct option options[] = {
 static void usage(FILE *to)
 {
 	fprintf(to,
-		"usage: dsp_tone [options]\n"
+		"usage: %s [options]\n"
 		"Play a sine tone on an OSS sound card through its mapped ring.\n"
 		"  --device FILE   (/dev/dsp)\n"
 		"  --seconds N     length of the tone (3)\n"
@@ -254,7 +256,8 @@ static void usage(FILE *to)
 		"  --fragments N   of the ring (16)\n"
 		"  --fragsize N    bytes of a fragment, a power of two (2048)\n"
 		"  --write         play by write(2), not by mmap(2)\n"
-		"  --nonblock      with --write: O_NONBLOCK and poll(2)\n");
+		"  --nonblock      with --write: O_NONBLOCK and poll(2)\n",
+		program_invocation_short_name);
 }
 
 /* A number between min and max */

@@ -4,7 +4,10 @@
  *
  * Knows nothing of FUSE, or of who fills the memory that it reads.
  */
+#define _GNU_SOURCE
+
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +18,7 @@
 #include "mandelbrot.h"
 
 static const char usage[] =
-	"usage: mandelbrot_cut DEVICE X Y WIDTH HEIGHT [FILE.pgm]\n"
+	"usage: %s DEVICE X Y WIDTH HEIGHT [FILE.pgm]\n"
 	"Cut a piece out of the picture; without a FILE, check some of its pixels.\n";
 
 int main(int argc, char **argv)
@@ -26,7 +29,7 @@ int main(int argc, char **argv)
 	int fd;
 
 	if (argc != 6 && argc != 7) {
-		fputs(usage, stderr);
+		fprintf(stderr, usage, program_invocation_short_name);
 		return 2;
 	}
 	left = strtoul(argv[2], NULL, 10);

@@ -13,6 +13,7 @@
 #define FUSE_USE_VERSION 314
 
 #include <dirent.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
@@ -225,7 +226,7 @@ static bool window_request(int fd, const struct fuse_in_header *h)
 	else
 		return false;
 	if (write(fd, &out, sizeof(out)) < 0 && errno != ENODEV)
-		perror("window_passthrough: reply");
+		warn("reply");
 	return true;
 }
 
@@ -257,12 +258,12 @@ static int window_attach(int fd)
 	};
 
 	if (ioctl(fd, FUSE_DEV_IOC_ENABLE, &enable)) {
-		perror("window_passthrough: a kernel without the window");
+		warn("a kernel without the window");
 		return -1;
 	}
 	window_fd = ioctl(fd, FUSE_DEV_IOC_WINDOW, &attach);
 	if (window_fd < 0) {
-		perror("window_passthrough: attaching the window");
+		warn("attaching the window");
 		return -1;
 	}
 	window = mmap(NULL, attach.size, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -271,7 +272,7 @@ static int window_attach(int fd)
 	nr_ranges = attach.size / range_size;
 	ranges = calloc(nr_ranges, sizeof(*ranges));
 	if (window == MAP_FAILED || !ranges) {
-		perror("window_passthrough: mapping the window");
+		warn("mapping the window");
 		return -1;
 	}
 	return 0;
@@ -753,7 +754,7 @@ static int serve(struct fuse_session *se)
 	/* what the end of the mount did not leave time for */
 	for (i = 0; i < nr_ranges; i++)
 		if (ranges[i].node && write_back(i))
-			fprintf(stderr, "window_passthrough: a range of a file is lost\n");
+			warnx("a range of a file is lost");
 	return ret;
 }
 
