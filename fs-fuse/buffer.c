@@ -175,28 +175,6 @@ static const struct file_operations fuse_buffer_fops = {
 	.release	= fuse_buffer_release,
 };
 
-/* As of other anonymous inodes: of no type, and nothing can be set */
-static int fuse_buffer_getattr(struct mnt_idmap *idmap, const struct path *path,
-			       struct kstat *stat, u32 request_mask,
-			       unsigned int query_flags)
-{
-	generic_fillattr(&nop_mnt_idmap, request_mask, d_inode(path->dentry),
-			 stat);
-	stat->mode &= ~S_IFMT;
-	return 0;
-}
-
-static int fuse_buffer_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
-			       struct iattr *attr)
-{
-	return -EOPNOTSUPP;
-}
-
-static const struct inode_operations fuse_buffer_iops = {
-	.getattr	= fuse_buffer_getattr,
-	.setattr	= fuse_buffer_setattr,
-};
-
 /* The memory has failed */
 static int fuse_buffer_error_remove_folio(struct address_space *mapping,
 					  struct folio *folio)
@@ -251,8 +229,6 @@ static struct fuse_buffer *fuse_buffer_alloc(struct fuse_buffers *buffers,
 
 	inode = file_inode(file);
 	inode->i_private = buffer;
-	inode->i_mode |= S_IFREG;
-	inode->i_op = &fuse_buffer_iops;
 	i_size_write(inode, size);
 	inode->i_mapping->a_ops = &fuse_buffer_aops;
 	mapping_set_unevictable(inode->i_mapping);
@@ -681,6 +657,11 @@ static ssize_t fuse_buffer_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 static int fuse_buffer_file_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	/* Where the file system of anonymous inodes does not see to it */
+	if (vma->vm_flags & VM_EXEC)
+		return -EPERM;
+
+	vm_flags_clear(vma, VM_MAYEXEC);
 	vma->vm_ops = &fuse_buffer_vm_ops;
 	return 0;
 }
