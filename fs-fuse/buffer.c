@@ -229,6 +229,7 @@ static struct fuse_buffer *fuse_buffer_alloc(struct fuse_buffers *buffers,
 
 	inode = file_inode(file);
 	inode->i_private = buffer;
+	inode->i_mode |= S_IFREG;
 	i_size_write(inode, size);
 	inode->i_mapping->a_ops = &fuse_buffer_aops;
 	mapping_set_unevictable(inode->i_mapping);

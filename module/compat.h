@@ -90,6 +90,18 @@
 #define compat_folio_flags(folio)	((folio)->flags.f)
 #endif
 
+/*
+ * Anonymous inodes had no operations of their own, which refuse setattr: ftruncate(2)
+ * of a buffer's file. scripts/module-source puts these in; see only_cuse.c.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+void compat_buffer_inode_begin(struct inode *inode);
+void compat_buffer_inode_end(struct inode *inode);
+#else
+#define compat_buffer_inode_begin(inode)	do { } while (0)
+#define compat_buffer_inode_end(inode)		do { } while (0)
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
 #define file_kattr fileattr
 struct fileattr;

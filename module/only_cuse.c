@@ -59,6 +59,30 @@ void fuse_invalidate_attr_mask(struct inode *inode, u32 mask)
 {
 }
 
+static const struct inode_operations *anon_inode_ops;
+
+static int compat_buffer_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+				 struct iattr *attr)
+{
+	return -EOPNOTSUPP;
+}
+
+static const struct inode_operations compat_buffer_iops = {
+	.setattr = compat_buffer_setattr,
+};
+
+void compat_buffer_inode_begin(struct inode *inode)
+{
+	anon_inode_ops = inode->i_op;
+	inode->i_op = &compat_buffer_iops;
+}
+
+/* A file that was opened by O_PATH has the inode, but no reference on us */
+void compat_buffer_inode_end(struct inode *inode)
+{
+	inode->i_op = anon_inode_ops;
+}
+
 static struct ctl_table_header *header;
 
 static const struct ctl_table table[] = {

@@ -169,6 +169,89 @@ beside_builtin()
 	try as_before_ours as_before
 }
 
+# while_in_use SECONDS TIMES COMMAND...: at least so often, again and again, while others open and mount
+while_in_use()
+{
+	"$here/use" open "$1" &
+	user=$!
+	times=$2
+	shift 2
+	n=0
+	while kill -0 "$user" 2>/dev/null; do
+		n=$((n + 1))
+		"$@" 2>/dev/null
+	done
+	wait "$user" && [ "$n" -ge "$times" ]
+}
+
+load_and_unload()
+{
+	insmod "$here/cuse.ko" fuse=1 && unloaded
+}
+
+# unloaded: in the end, whoever uses it now
+unloaded()
+{
+	tries=0
+	until rmmod cuse 2>/dev/null; do
+		loaded || break
+		tries=$((tries + 1))
+		[ "$tries" -lt 1000 ] || return 1
+	done
+}
+
+rounds()
+{
+	round=0
+	while [ "$round" -lt "$1" ]; do
+		round=$((round + 1))
+		"$2" || return 1
+	done
+}
+
+ring()
+{
+	insmod "$here/cuse.ko" fuse=1 enable_uring=1 && "$here/use" ring && unloaded &&
+		sleep 0.2
+}
+
+# What refers to the module only for a moment, or only seems not to
+references()
+{
+	insmod "$here/cuse.ko"
+	mkfifo $dir/wait
+	"$here/use" opath <$dir/wait &
+	user=$!
+	exec 6>$dir/wait
+	sleep 1
+	try unload_beside_inode rmmod cuse
+	exec 6>&-
+	try inode_outlives_module wait $user
+	try load_again insmod "$here/cuse.ko"
+	rmmod cuse
+
+	# A load that fails late, and users who are quick
+	insmod "$here/holder.ko" minor=203
+	try in_use_and_refused while_in_use 4 3 insmod "$here/cuse.ko" fuse=1
+	rmmod holder
+	try as_before_in_use as_before
+	try in_use_and_loaded while_in_use 4 1 load_and_unload
+	try as_before_loaded as_before
+
+	try parameter_at_load insmod "$here/cuse.ko" fuse=1 inval_wq=5
+	try parameter_is_set [ "$(cat /sys/module/cuse/parameters/inval_wq)" = 5 ]
+	rmmod cuse
+	"$here/use" write /sys/module/cuse/parameters/inval_wq 5 5 &
+	user=$!
+	try parameter_while_loading rounds 20 load_and_unload
+	try parameter_writer wait $user
+	# works that outlive a connection
+	[ "$(grep -c processor /proc/cpuinfo)" != 1 ] || try ring_at_the_end rounds 10 ring
+	# timers of a module that has gone would have run by now
+	sleep 6
+	try as_before_references as_before
+}
+
 held_by_a_module()
 {
 	insmod "$here/holder.ko" fs=fuse
@@ -178,7 +261,10 @@ held_by_a_module()
 	rmmod holder
 	insmod "$here/holder.ko" fs=fusectl
 	try last_fs_held refused 'of the module holder' "$here/cuse.ko" fuse=1
+	# It may have to stay, for whoever was quick
+	try last_fs_held_in_use while_in_use 4 1 insmod "$here/cuse.ko" fuse=1
 	rmmod holder
+	try last_fs_held_unload unloaded
 	insmod "$here/holder.ko" minor=229
 	try fuse_minor_held refused 'is not of a built-in fuse' "$here/cuse.ko" fuse=1
 	rmmod holder
@@ -198,6 +284,7 @@ else
 	# shellcheck disable=SC2034
 	suite=module_beside_fuse
 	beside_builtin
+	references
 fi
 [ -z "$mounted" ] || mount -t fusectl fusectl /sys/fs/fuse/connections
 end
