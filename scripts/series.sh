@@ -241,7 +241,8 @@ base_git()
 	rm -rf "$dir"
 	# What compose --git takes for a kernel tree
 	mkdir -p "$dir/fs/fuse"
-	{ cat "$work/touched"; printf '%s\n' "$@"; } | sort -u | while read -r file; do
+	# Makefile: which Linux it is
+	{ cat "$work/touched"; printf '%s\n' Makefile "$@"; } | sort -u | while read -r file; do
 		[ ! -f "$BUILD/linux-base/$file" ] || echo "$file"
 	done | rsync -a --files-from=- "$BUILD/linux-base/" "$dir/"
 	git -C "$dir" init -q
