@@ -47,6 +47,7 @@ static int gate_open(struct inode *inode, struct file *file)
 	const struct file_operations *fops = NULL;
 	int i;
 
+	/* Pairs with the release in fuse_module_init() */
 	if (!smp_load_acquire(&live))
 		return -ENODEV;
 
@@ -346,13 +347,14 @@ static int __init fuse_module_init(void)
 
 	err = expose();
 	if (!err) {
+		/* All is registered: pairs with the acquire in gate_open() */
 		smp_store_release(&live, true);
 		return 0;
 	}
 
 	/* Who has tried to open or mount meanwhile; one reference is of this init */
-	for (i = 0; i < 100 && module_refcount(THIS_MODULE) > 1; i++)
-		msleep(10);
+	for (i = 0; i < 50 && module_refcount(THIS_MODULE) > 1; i++)
+		msleep(20);
 	if (module_refcount(THIS_MODULE) > 1) {
 		pr_err("in use already: stays loaded, but offers nothing (%pe)\n",
 		       ERR_PTR(err));
