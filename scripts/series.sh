@@ -147,21 +147,27 @@ linux_version()
 		paste -sd. | sed 's/\.0\.-/-/; s/\.-/-/; s/\.$//; s/^$/of an unknown version/'
 }
 
-# apply_patch N DIR [git apply options]: hunks, then whole files. Hunks may be at
-# other lines, but their context must be there: else $reason says where not, on
-# $onto.
-apply_patch()
+# git_apply N DIR [git apply options]: the hunks. They may be at other lines, but
+# their context must be there: else $reason says where not, on $onto.
+git_apply()
 {
-	local n=$1 dir=$2 file dest why
+	local n=$1 dir=$2 why
 
 	shift 2
-	if grep -q '^diff ' "$work/$n.diff"; then
-		why=$(GIT_CEILING_DIRECTORIES=${dir%/*} git -C "$dir" apply "$@" "$work/$n.diff" 2>&1) || {
-			why=${why%%$'\n'*}
-			reason="$(patch_name "$n") does not apply to $onto: ${why#error: }"
-			return 1
-		}
-	fi
+	grep -q '^diff ' "$work/$n.diff" || return 0
+	why=$(GIT_CEILING_DIRECTORIES=${dir%/*} git -C "$dir" apply "$@" "$work/$n.diff" 2>&1) || {
+		why=${why%%$'\n'*}
+		reason="$(patch_name "$n") does not apply to $onto: ${why#error: }"
+		return 1
+	}
+}
+
+# apply_patch N DIR: hunks, then whole files
+apply_patch()
+{
+	local n=$1 dir=$2 file dest
+
+	git_apply "$n" "$dir" || return
 	while IFS=$'\t' read -r file dest; do
 		mkdir -p "$dir/${dest%/*}"
 		cp "$TOP/$file" "$dir/$dest"
