@@ -23,10 +23,10 @@ demo: ## v4l2-ctl streams from a CUSE camera, a tone is played by mmap: build/de
 	@F='$(given)' scripts/demo
 
 test: ## all tests; T='*glob*', F=kernel, BASE_ONLY=1, LINT=0: see scripts/test
-	@scripts/deps && T='$(T)' F='$(given)' scripts/test
+	@T='$(T)' F='$(given)' scripts/test
 
 test-all: ## the same, on more kernels, and what takes longer
-	@scripts/deps && T='$(T)' F='$(given)' ALL=1 scripts/test
+	@T='$(T)' F='$(given)' ALL=1 scripts/test
 
 modules: ## cuse.ko for one of Debian's kernels: KERNEL=7.3 (default), 6.12, ..., running
 	@scripts/deps run && scripts/modules $(KERNEL)
