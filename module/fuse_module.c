@@ -142,6 +142,16 @@ static int expose_misc(struct device_entry *d)
 	return err;
 }
 
+static void withdraw_misc(struct device_entry *d)
+{
+	if (!d->registered)
+		return;
+
+	misc_deregister(d->ours);
+	give_misc_back(d);
+	d->registered = false;
+}
+
 int fuse_module_misc_register(struct miscdevice *misc)
 {
 	struct device_entry *d = &devices[misc->minor == CUSE_MINOR];
@@ -162,10 +172,7 @@ void fuse_module_misc_deregister(struct miscdevice *misc)
 	if (!d->ours)
 		return;
 
-	if (d->registered) {
-		misc_deregister(misc);
-		give_misc_back(d);
-	}
+	withdraw_misc(d);
 	misc->fops = d->fops;
 	*d = (struct device_entry) { };
 }
@@ -352,6 +359,8 @@ static int __init fuse_module_init(void)
 		return 0;
 	}
 
+	for (i = 0; i < ARRAY_SIZE(devices); i++)
+		withdraw_misc(&devices[i]);
 	/* Who has tried to open or mount meanwhile; one reference is of this init */
 	for (i = 0; i < 50 && module_refcount(THIS_MODULE) > 1; i++)
 		msleep(20);

@@ -169,19 +169,19 @@ beside_builtin()
 	try as_before_ours as_before
 }
 
-# while_in_use SECONDS TIMES COMMAND...: at least so often, again and again, while others open and mount
+# while_in_use TIMES COMMAND...: so often, while others open and mount
 while_in_use()
 {
-	"$here/use" open "$1" &
+	"$here/use" open &
 	user=$!
-	times=$2
-	shift 2
-	n=0
-	while kill -0 "$user" 2>/dev/null; do
-		n=$((n + 1))
+	n=$1
+	shift
+	while [ "$n" -gt 0 ]; do
+		n=$((n - 1))
 		"$@" 2>/dev/null
 	done
-	wait "$user" && [ "$n" -ge "$times" ]
+	kill "$user"
+	wait "$user"
 }
 
 load_and_unload()
@@ -232,10 +232,11 @@ references()
 
 	# A load that fails late, and users who are quick
 	insmod "$here/holder.ko" minor=203
-	try in_use_and_refused while_in_use 4 3 insmod "$here/cuse.ko" fuse=1
+	try in_use_and_refused while_in_use 12 insmod "$here/cuse.ko" fuse=1
 	rmmod holder
 	try as_before_in_use as_before
-	try in_use_and_loaded while_in_use 4 1 load_and_unload
+	try in_use_and_loaded while_in_use 1 insmod "$here/cuse.ko" fuse=1
+	try in_use_unload unloaded
 	try as_before_loaded as_before
 
 	try parameter_at_load insmod "$here/cuse.ko" fuse=1 inval_wq=5
@@ -262,7 +263,8 @@ held_by_a_module()
 	insmod "$here/holder.ko" fs=fusectl
 	try last_fs_held refused 'of the module holder' "$here/cuse.ko" fuse=1
 	# It may have to stay, for whoever was quick
-	try last_fs_held_in_use while_in_use 4 1 insmod "$here/cuse.ko" fuse=1
+	try last_fs_held_in_use while_in_use 12 insmod "$here/cuse.ko" fuse=1
+	try last_fs_held_leaves_nothing not [ -e /dev/fuse -o -e /dev/cuse ]
 	rmmod holder
 	try last_fs_held_unload unloaded
 	insmod "$here/holder.ko" minor=229

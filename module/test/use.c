@@ -4,7 +4,7 @@
  *
  * use opath         hold the inode of a buffer, and nothing else; look at it when
  *                   standard input ends
- * use open SECONDS  open devices and mount, again and again; use it all at the end
+ * use open          open devices and mount, again and again; at SIGTERM, use all that
  * use write FILE TEXT SECONDS  to a file that comes and goes
  * use ring          a ring with a request in it, whose connection is aborted
  */
@@ -15,6 +15,7 @@
 #include <linux/io_uring.h>
 #include <linux/mount.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,12 @@
 
 static char message[1 << 20];
 static double end;
+static volatile sig_atomic_t stopped;
+
+static void stop(int sig)
+{
+	stopped = sig;
+}
 
 static double now(void)
 {
@@ -108,7 +115,7 @@ static void *open_all(void *arg)
 	static const char *const devices[] = { "/dev/fuse", "/dev/cuse" };
 	int fds[300], n = 0, i;
 
-	while (now() < end) {
+	while (!stopped) {
 		int fd = open(devices[n % 2], O_RDWR | O_NONBLOCK | O_CLOEXEC);
 		int context;
 
@@ -133,11 +140,11 @@ static void *open_all(void *arg)
 	return NULL;
 }
 
-static int open_until(double seconds)
+static int open_until_stopped(void)
 {
 	pthread_t other;
 
-	end = now() + seconds;
+	signal(SIGTERM, stop);
 	if (pthread_create(&other, NULL, open_all, message))
 		return 1;
 	open_all(NULL);
@@ -245,8 +252,8 @@ int main(int argc, char **argv)
 
 	if (!strcmp(what, "opath"))
 		return opath();
-	if (!strcmp(what, "open") && argc == 3)
-		return open_until(atof(argv[2]));
+	if (!strcmp(what, "open"))
+		return open_until_stopped();
 	if (!strcmp(what, "write") && argc == 5)
 		return write_until(argv[2], argv[3], atof(argv[4]));
 	if (!strcmp(what, "ring"))
