@@ -1064,7 +1064,7 @@ int main(void)
 	fuse_buffers_free(fb);
 	no_fill.fill = NULL;
 	fb = fuse_buffers_new(&no_fill, &fb);
-	run("no_fill", !fuse, false, client_no_fill);
+	run(fuse ? "no_fill" : "cuse_no_fill", !fuse, false, client_no_fill);
 	printf("1..%d\n", number);
 	fuse_buffers_free(fb);
 	return bad ? 1 : 0;
